@@ -1,0 +1,129 @@
+package backendtest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/regferry/regferry/backends"
+)
+
+// Harness is what the suite has to know of a store.
+type Harness struct {
+	// Open makes a fresh, empty store. The suite closes it.
+	Open func(t *testing.T) backends.Store
+
+	// Reopen makes another client of the same store, as another process would
+	// have; the suite closes it too. May be nil, then s itself is asked.
+	Reopen func(t *testing.T, s backends.Store) backends.Store
+
+	// Leftovers names unfinished uploads and temporary files of s, wherever
+	// they are. May be nil, then nothing is looked for.
+	Leftovers func(t *testing.T, s backends.Store) []string
+
+	// Truncate cuts a stored object to size bytes behind the store's back, as a
+	// failing disk would. May be nil.
+	Truncate func(t *testing.T, s backends.Store, key string, size int64)
+
+	// FileUnderFile says that the store can hold "c" and "c/x" at once. If not,
+	// the second one must be refused.
+	FileUnderFile bool
+
+	// LongSegments says that a name between two slashes may exceed 255 bytes.
+	LongSegments bool
+
+	// InMemory says that the store holds contents in this process, so that its
+	// memory cannot be judged.
+	InMemory bool
+
+	// Resumes says that an interrupted Put of several parts must be resumable.
+	Resumes bool
+
+	// PartSize is the size in bytes at which Put begins to cut an object, 0 if it
+	// never does. Case sizes lie around it; the memory bound counts four.
+	PartSize int64
+
+	// Objects is how many the case about pages stores; 0 means 2,500.
+	Objects int
+
+	// Patience is how long one call may take before it is called stuck; 0
+	// means 30 seconds.
+	Patience time.Duration
+
+	// Leaks are exceptions for the goroutine check of each case, such as the
+	// idle connections of an SDK.
+	Leaks []goleak.Option
+
+	// Violates names the cases that the store is known to fail, and why. They
+	// must fail.
+	Violates map[string]string
+}
+
+// Run runs all cases, each on a store of its own.
+func Run(t *testing.T, h Harness) {
+	for name := range h.Violates {
+		if _, ok := caseNamed(name); !ok {
+			t.Errorf("Violates names no case: %q", name)
+		}
+	}
+	for _, c := range cases() {
+		t.Run(c.name, func(t *testing.T) {
+			why, known := h.Violates[c.name]
+			if !known {
+				c.try(t, t, h)
+				return
+			}
+			if failed(t, func(tb testing.TB) { c.try(tb, t, h) }) == nil {
+				t.Fatalf("this passes: take it out of Violates (%s)", why)
+			}
+			t.Skipf("known: %s", why)
+		})
+	}
+}
+
+// testcase is one way to break a rule.
+type testcase struct {
+	name string
+	run  func(*run)
+}
+
+func cases() []testcase {
+	var all []testcase
+	for _, some := range [][]testcase{placeCases, listCases, readCases, putCases, cancelCases, keyCases, syncCases, resumeCases, memoryCases} {
+		all = append(all, some...)
+	}
+	return all
+}
+
+func caseNamed(name string) (testcase, bool) {
+	for _, c := range cases() {
+		if c.name == name {
+			return c, true
+		}
+	}
+	return testcase{}, false
+}
+
+// try runs the case on a fresh store, reporting to tb; t is for the harness.
+func (c testcase) try(tb testing.TB, t *testing.T, h Harness) {
+	if h.Objects == 0 {
+		h.Objects = 2500
+	}
+	if h.Patience == 0 {
+		h.Patience = 30 * time.Second
+	}
+	leaks := append([]goleak.Option{goleak.IgnoreCurrent()}, h.Leaks...)
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &run{TB: tb, t: t, h: h, ctx: ctx}
+	defer func() {
+		if !tb.Failed() { // a case that broke off may have left anything
+			goleak.VerifyNone(tb, leaks...)
+		}
+	}()
+	defer r.close()
+	defer cancel()
+	r.s = h.Open(t)
+	c.run(r)
+}

@@ -1,0 +1,99 @@
+package filesystem
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+)
+
+// owner is what new files and directories get. What the system gives them by
+// itself (umask, default ACL, the user) is found out once, with a probe, so
+// that the usual file costs no extra system call.
+type owner struct {
+	fileMode, dirMode fs.FileMode
+	uid, gid          int // -1: left alone
+	chmodFile         bool
+	chmodDir          bool
+	chown             bool
+}
+
+// newOwner takes the owner of the root directory where root did not say.
+func newOwner(o Options, top info) (w owner, explicit bool) {
+	w = owner{fileMode: o.FileMode, dirMode: o.DirMode, uid: o.UID, gid: o.GID}
+	if os.Geteuid() == 0 {
+		if w.uid == -1 {
+			w.uid = top.uid
+		}
+		if w.gid == -1 {
+			w.gid = top.gid
+		}
+	}
+	return w, o.UID != -1 || o.GID != -1
+}
+
+// probe makes a file and a directory in scratch and compares. To give files
+// away may be forbidden even to root, on NFS that squashes it: that is an
+// error if it was asked for.
+func (w *owner) probe(s *scratch, explicit bool) error {
+	name := s.next()
+	if err := s.dir.mkdir(name, w.dirMode); err != nil {
+		return err
+	}
+	made, err := s.dir.lstat(name)
+	if err != nil {
+		return err
+	}
+	w.chmodDir = made.mode.Perm() != w.dirMode
+	file := name + "/probe"
+	f, err := s.dir.create(file, w.fileMode)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	st, err := fileInfo(f)
+	if err != nil {
+		return err
+	}
+	w.chmodFile = st.mode.Perm() != w.fileMode
+	w.chown = w.uid != -1 && w.uid != st.uid || w.gid != -1 && w.gid != st.gid
+	err = w.file(f)
+	if w.chown && !explicit && errors.Is(err, fs.ErrPermission) {
+		w.chown = false
+		err = w.file(f)
+	}
+	if err == nil {
+		err = w.directory(s.dir, name)
+	}
+	return errors.Join(err, s.dir.unlink(file), s.dir.rmdir(name))
+}
+
+// file gives a new file its owner, then its mode.
+func (w *owner) file(f *os.File) error {
+	if w.chown {
+		if err := f.Chown(w.uid, w.gid); err != nil {
+			return err
+		}
+	}
+	if w.chmodFile {
+		return f.Chmod(w.fileMode)
+	}
+	return nil
+}
+
+// directory does the same and keeps the bit by which new files inside a
+// directory take its group.
+func (w *owner) directory(d dir, name string) error {
+	if w.chown {
+		if err := d.chown(name, w.uid, w.gid); err != nil {
+			return err
+		}
+	}
+	if !w.chmodDir {
+		return nil
+	}
+	st, err := d.lstat(name)
+	if err != nil {
+		return err
+	}
+	return d.chmod(name, w.dirMode|st.mode&fs.ModeSetgid)
+}

@@ -1,0 +1,274 @@
+package filesystem
+
+import (
+	"bytes"
+	"context"
+	"encoding"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/regferry/regferry/backends"
+)
+
+const (
+	// partialMin is the size from which on a content can be resumed.
+	partialMin = 1 << 20
+	// unprovenPrefix is of names that do not follow from a digest.
+	unprovenPrefix = "key-"
+	// saveEvery is how many bytes are made durable at a time.
+	saveEvery = 16 << 20
+)
+
+// partial is an unfinished upload: a file with a name that follows from the
+// content's digest, so that any later run finds it.
+type partial struct {
+	f     *os.File
+	name  string // in scratch, and the token
+	c     backends.Content
+	had   int64 // bytes found; they are compared with the content, never trusted
+	off   int64 // bytes written or found equal
+	saved int64 // bytes durable
+	known bool  // somebody else will ask for it: it was found, or Saved was told
+	over  bool  // the source has given its verdict
+}
+
+// stagePartial writes a content that can be resumed. It says false where that
+// is impossible or somebody writes the same content: an ordinary file will do.
+func (s *Store) stagePartial(ctx context.Context, key string, c backends.Content) (item, bool, error) {
+	p, err := s.openPartial(key, c)
+	if p == nil || err != nil {
+		return item{}, false, err
+	}
+	err = p.write(ctx)
+	if err == nil {
+		err = s.finish(p)
+	}
+	if err != nil {
+		err = s.abandon(p, err)
+		p.f.Close()
+		return item{}, true, err
+	}
+	return item{key: key, name: partialName + "/" + p.name, at: key, size: c.Size, held: p.f, keep: p.known}, true, nil
+}
+
+// partialToken names a content by its digest, so that a blob is found again
+// whatever it is wanted for, or else by key and size; empty for none.
+func partialToken(key string, c backends.Content) string {
+	if c.Digest.Validate() == nil {
+		return strings.ReplaceAll(string(c.Digest), ":", "-")
+	}
+	if c.Saved == nil {
+		return ""
+	}
+	return unprovenPrefix + digest.FromString(fmt.Sprintf("%d %s", c.Size, key)).Encoded()
+}
+
+// isPartial says whether a name could have come from partialToken.
+func isPartial(name string) bool {
+	if hex, ok := strings.CutPrefix(name, unprovenPrefix); ok {
+		return digest.NewDigestFromEncoded(digest.SHA256, hex).Validate() == nil
+	}
+	algorithm, hex, _ := strings.Cut(name, "-")
+	return digest.Digest(algorithm+":"+hex).Validate() == nil
+}
+
+// openPartial returns nil where there are no locks: two processes would write
+// one file, and the one that ends first would have made it visible.
+func (s *Store) openPartial(key string, c backends.Content) (*partial, error) {
+	name := partialToken(key, c)
+	if s.scratch.lock == nil || name == "" {
+		return nil, nil
+	}
+	path := partialName + "/" + name
+	for range 20 {
+		f, err := s.scratch.dir.update(path, 0o600)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = s.mkdirPartial()
+			if err == nil || errors.Is(err, fs.ErrExist) {
+				continue
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		st, err := fileInfo(f)
+		if err == nil {
+			err = lock(f)
+		}
+		if err == nil && s.scratch.names(path, f) {
+			return &partial{f: f, name: name, c: c, had: st.size, known: st.size > 0}, nil
+		}
+		f.Close()
+		if errors.Is(err, errLocked) || errors.Is(err, errNoLocks) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+func (s *Store) mkdirPartial() error { return s.scratch.dir.mkdir(partialName, 0o755) }
+
+// start is where to begin: where the upload was left, if the file is the one
+// that was left.
+func (p *partial) start() int64 {
+	from := p.c.From
+	if from.Token == p.name && from.Offset > 0 && from.Offset <= p.had && from.Offset <= p.c.Size {
+		return from.Offset
+	}
+	return 0
+}
+
+func (p *partial) write(ctx context.Context) error {
+	p.off = p.start()
+	p.saved = p.off
+	r, err := p.c.Open(ctx, p.off)
+	if err != nil {
+		return sourceError{err}
+	}
+	defer r.Close()
+	bufs := [2]*[chunk]byte{buffers.Get().(*[chunk]byte), buffers.Get().(*[chunk]byte)}
+	defer buffers.Put(bufs[0])
+	defer buffers.Put(bufs[1])
+	for {
+		n, err := readChunk(ctx, r, bufs[0][:], p.off, p.c.Size)
+		if long := p.off + int64(n) - p.c.Size; long > 0 {
+			n -= int(long)
+		}
+		if e := p.put(bufs[0][:n], bufs[1][:n]); e != nil {
+			return e
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			var source sourceError
+			p.over = p.off >= p.c.Size && errors.As(err, &source) && ctx.Err() == nil
+			if e := p.lastSave(r, err); e != nil {
+				return errors.Join(err, e)
+			}
+			return err
+		}
+		if p.off-p.saved >= saveEvery {
+			if err := p.save(r); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// put writes b at the offset, but not what is there already: after a kill the
+// file has more than was known to be durable, and after a power cut it may
+// have zeros there.
+func (p *partial) put(b, there []byte) error {
+	equal := 0
+	if p.off < p.had {
+		there = there[:min(int64(len(b)), p.had-p.off)]
+		n, err := p.f.ReadAt(there, p.off)
+		if err != nil && err != io.EOF {
+			return err
+		}
+		equal = commonPrefix(b, there[:n])
+		if equal < len(b) {
+			p.had = min(p.had, p.off+int64(equal)) // from here on, write
+		}
+	}
+	if equal < len(b) {
+		if _, err := p.f.WriteAt(b[equal:], p.off+int64(equal)); err != nil {
+			return err
+		}
+	}
+	p.off += int64(len(b))
+	return nil
+}
+
+func commonPrefix(a, b []byte) int {
+	if bytes.Equal(a[:len(b)], b) {
+		return len(b)
+	}
+	n := 0
+	for n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+// save makes durable what is written, then tells.
+func (p *partial) save(r io.Reader) error {
+	if p.c.Saved == nil {
+		return nil
+	}
+	if err := datasync(p.f); err != nil {
+		return err
+	}
+	u := backends.Upload{Token: p.name, Offset: p.off}
+	if m, ok := r.(encoding.BinaryMarshaler); ok {
+		if state, err := m.MarshalBinary(); err == nil {
+			u.Hash = state
+		}
+	}
+	p.saved, p.known = p.off, true
+	return p.c.Saved(u)
+}
+
+// lastSave tells of what an interruption left, if that is worth a resume.
+func (p *partial) lastSave(r io.Reader, why error) error {
+	if p.hopeless(why) || p.off-p.saved < partialMin {
+		return nil
+	}
+	return p.save(r)
+}
+
+// hopeless says whether the content itself is wrong, so that nothing of it is
+// of use; an interruption says nothing of it.
+func (p *partial) hopeless(err error) bool {
+	var size sizeError
+	if p.over || errors.As(err, &size) {
+		return true
+	}
+	switch backends.ClassOf(err) {
+	case backends.Corrupt, backends.Changed, backends.NotFound:
+		return true
+	}
+	return false
+}
+
+// finish makes the file what Put promises, but for its name.
+func (s *Store) finish(p *partial) error {
+	st, err := fileInfo(p.f)
+	if err == nil && st.size != p.c.Size {
+		err = p.f.Truncate(p.c.Size)
+	}
+	if err != nil {
+		return err
+	}
+	// It was made 0600, so that a registry's user cannot change it yet.
+	w := s.owner
+	w.chmodFile = true
+	if err := w.file(p.f); err != nil {
+		return err
+	}
+	if s.each {
+		return p.f.Sync()
+	}
+	return nil
+}
+
+// abandon removes the file, unless a later run will ask for it (rule P6).
+func (s *Store) abandon(p *partial, err error) error {
+	if p.known && !p.hopeless(err) {
+		return err
+	}
+	if e := s.scratch.dir.unlink(partialName + "/" + p.name); e != nil && !errors.Is(e, fs.ErrNotExist) {
+		return errors.Join(err, e)
+	}
+	return err
+}

@@ -1,0 +1,148 @@
+package filesystem
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/regferry/regferry/backends"
+)
+
+// item is an object in scratch, whole. Name is what stands there for at,
+// which is the object's key, or a directory on the way to it that was missing.
+type item struct {
+	key, name, at string
+	size          int64
+	held          *os.File // an unfinished upload's lock, kept until the rename
+	keep          bool     // a later run will ask for it
+}
+
+// placeTries bounds the changes around us that one rename puts up with, beside
+// one for each directory on the way: a registry's garbage collection may remove
+// directories that we just saw.
+const placeTries = 20
+
+// place renames an item to its key. What is missing of the way there is made
+// in scratch around the item and comes into sight with it, since a registry
+// serves a directory below tags/ as a tag before it has a link. Where the
+// directory has come to be meanwhile, only what is in ours is moved into it.
+func (s *Store) place(it item) *backends.Error {
+	err := s.rename(it)
+	if it.held != nil {
+		it.held.Close()
+	}
+	if err != nil {
+		return putFailure(it.key, inTheWay(err))
+	}
+	return nil
+}
+
+// drop lets go of an item that will not be renamed.
+func (s *Store) drop(it item) {
+	if !it.keep {
+		s.scratch.discard(it.name)
+	}
+	if it.held != nil {
+		it.held.Close()
+	}
+}
+
+// putFailure never says that a key was not found: what is missing then is
+// something that somebody else has just removed.
+func putFailure(key string, err error) *backends.Error {
+	e := failure("put", key, err)
+	if e.Class == backends.NotFound {
+		e.Class = backends.Transient
+	}
+	return e
+}
+
+func (s *Store) rename(it item) (err error) {
+	made := []string{it.name} // what has to go if this fails
+	defer func() {
+		for _, name := range made {
+			if err != nil {
+				s.scratch.discard(name)
+			}
+		}
+	}()
+	var emptied []string // our directories whose content was moved elsewhere
+	for range placeTries + strings.Count(it.key, "/") {
+		err = s.renameOnce(it)
+		switch {
+		case err == nil:
+			for i := len(emptied) - 1; i >= 0; i-- {
+				s.scratch.dir.rmdir(emptied[i])
+			}
+			return nil
+		case errors.Is(err, fs.ErrNotExist):
+			if !strings.Contains(it.at, "/") {
+				return err // the root is gone, or what was in scratch
+			}
+			var failed error
+			it, failed = s.wrap(it)
+			made = append(made, it.name)
+			if failed != nil {
+				return failed
+			}
+		case it.at != it.key && (errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, fs.ErrExist)):
+			emptied = append(emptied, it.name)
+			it = it.unwrapped()
+		default:
+			return err
+		}
+	}
+	return fmt.Errorf("the directories on the way to it change all the time: %w", err)
+}
+
+func (s *Store) renameOnce(it item) error {
+	to, err := s.tree.openDir(parent(it.at))
+	if err != nil {
+		return err
+	}
+	defer to.close()
+	if err := s.scratch.dir.rename(it.name, to, base(it.at)); err != nil {
+		return err
+	}
+	if s.each {
+		return to.sync()
+	}
+	return nil
+}
+
+// wrap makes the parent of what the item stands for, around it.
+func (s *Store) wrap(it item) (item, error) {
+	outer := s.scratch.next()
+	if err := s.mkdir(outer); err != nil {
+		return it, err
+	}
+	if err := s.scratch.dir.rename(it.name, s.scratch.dir, outer+"/"+base(it.at)); err != nil {
+		s.scratch.dir.rmdir(outer)
+		return it, err
+	}
+	it.name, it.at = outer, parent(it.at)
+	if s.each {
+		return it, s.syncDir(outer)
+	}
+	return it, nil
+}
+
+// unwrapped is the item without its outermost directory.
+func (it item) unwrapped() item {
+	next, _, _ := strings.Cut(it.key[len(it.at)+1:], "/")
+	it.name += "/" + next
+	it.at += "/" + next
+	return it
+}
+
+func (s *Store) syncDir(name string) error {
+	d, err := s.scratch.dir.openDir(name)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	return d.sync()
+}

@@ -1,0 +1,205 @@
+package filesystem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+	"syscall"
+
+	"github.com/regferry/regferry/backends"
+)
+
+// chunk is how much is read and written at a time: most objects of a registry
+// in one call each.
+const chunk = 256 << 10
+
+var buffers = sync.Pool{New: func() any { return new([chunk]byte) }}
+
+// Put stores an object. In groups it is neither visible nor durable before the
+// next Sync, though a full group becomes visible earlier. Contents of at least
+// 1 MiB can be resumed, if they have a digest or Content.Saved is given.
+func (s *Store) Put(ctx context.Context, key string, c backends.Content) (backends.Object, error) {
+	it, err := s.stage(ctx, key, c)
+	if err != nil {
+		return backends.Object{}, putFailure(key, err)
+	}
+	if s.each {
+		if e := s.place(it); e != nil {
+			return backends.Object{}, e
+		}
+	} else if err := s.queue.add(ctx, it); err != nil {
+		s.drop(it)
+		return backends.Object{}, putFailure(key, err)
+	}
+	return backends.Object{Key: key, Size: c.Size}, nil
+}
+
+// stage writes the content to scratch.
+func (s *Store) stage(ctx context.Context, key string, c backends.Content) (item, error) {
+	if err := ctx.Err(); err != nil {
+		return item{}, err
+	}
+	if err := checkKey(key); err != nil {
+		return item{}, err
+	}
+	if c.Size < 0 {
+		return item{}, &refusal{backends.Unsupported, "the size has to be known before"}
+	}
+	if err := s.queue.refuses(); err != nil {
+		return item{}, err
+	}
+	exists, err := s.parentExists(key)
+	if err != nil {
+		return item{}, err
+	}
+	if c.Size >= partialMin {
+		it, ok, err := s.stagePartial(ctx, key, c)
+		if ok || err != nil {
+			return it, err
+		}
+	}
+	return s.stageFile(ctx, key, exists, c)
+}
+
+// parentExists finds out early what rename would refuse: a file in the way of
+// a directory, or the reverse.
+func (s *Store) parentExists(key string) (bool, error) {
+	d, err := s.tree.openDir(parent(key))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, inTheWay(err)
+	}
+	defer d.close()
+	st, err := d.lstat(base(key))
+	if err == nil && st.mode.IsDir() {
+		return true, inTheWay(syscall.EISDIR)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return true, err
+	}
+	return true, nil
+}
+
+func inTheWay(err error) error {
+	switch {
+	case errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("a file is where a directory of this key has to be: %w", err)
+	case errors.Is(err, syscall.EISDIR):
+		return fmt.Errorf("a directory has this name: %w", err)
+	case errors.Is(err, syscall.ELOOP):
+		return errLinkedDirectory
+	}
+	return err
+}
+
+// stageFile makes an ordinary temporary file: where the parent directory is
+// missing, inside a directory that will be renamed to it.
+func (s *Store) stageFile(ctx context.Context, key string, exists bool, c backends.Content) (item, error) {
+	it := item{key: key, name: s.scratch.next(), at: key, size: c.Size}
+	file := it.name
+	if !exists {
+		it.at, file = parent(key), it.name+"/"+base(key)
+		if err := s.mkdir(it.name); err != nil {
+			return item{}, err
+		}
+	}
+	err := s.writeFile(ctx, file, c)
+	if err == nil && s.each && !exists {
+		err = s.syncDir(it.name)
+	}
+	if err != nil {
+		s.scratch.discard(it.name)
+		return item{}, err
+	}
+	return it, nil
+}
+
+func (s *Store) mkdir(name string) error {
+	if err := s.scratch.dir.mkdir(name, s.owner.dirMode); err != nil {
+		return err
+	}
+	return s.owner.directory(s.scratch.dir, name)
+}
+
+func (s *Store) writeFile(ctx context.Context, name string, c backends.Content) error {
+	f, err := s.scratch.dir.create(name, s.owner.fileMode)
+	if err != nil {
+		return err
+	}
+	err = copyContent(ctx, f, c)
+	if err == nil {
+		err = s.owner.file(f)
+	}
+	if err == nil && s.each {
+		err = f.Sync()
+	}
+	// close(2) is where NFS tells of a quota.
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+func copyContent(ctx context.Context, w *os.File, c backends.Content) error {
+	r, err := c.Open(ctx, 0)
+	if err != nil {
+		return sourceError{err}
+	}
+	defer r.Close()
+	buf := buffers.Get().(*[chunk]byte)
+	defer buffers.Put(buf)
+	for off := int64(0); ; {
+		n, err := readChunk(ctx, r, buf[:], off, c.Size)
+		if err != nil && err != io.EOF {
+			return err
+		}
+		if n > 0 {
+			if _, err := w.Write(buf[:n]); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		off += int64(n)
+	}
+}
+
+// readChunk fills buf, or reads what is left of size and one byte more, so
+// that the end of the source, and its verdict on the content, is read as well.
+// io.EOF means that exactly size bytes were read up to here.
+func readChunk(ctx context.Context, r io.Reader, buf []byte, off, size int64) (int, error) {
+	if left := size - off + 1; int64(len(buf)) > left {
+		buf = buf[:left]
+	}
+	n, empty := 0, 0
+	for n < len(buf) {
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
+		m, err := r.Read(buf[n:])
+		n += m
+		switch {
+		case off+int64(n) > size:
+			return n, sizeError{off + int64(n), size}
+		case err == io.EOF && off+int64(n) < size:
+			return n, sizeError{off + int64(n), size}
+		case err == io.EOF:
+			return n, io.EOF
+		case err != nil:
+			return n, sourceError{err}
+		case m > 0:
+			empty = 0
+		case empty == 100:
+			return n, sourceError{io.ErrNoProgress}
+		}
+		empty++
+	}
+	return n, nil
+}

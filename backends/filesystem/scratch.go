@@ -1,0 +1,126 @@
+package filesystem
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+)
+
+const (
+	ownPrefix   = "tmp-"    // one directory for each open store
+	partialName = "partial" // contents that a later run goes on with
+	lockName    = "lock"    // in a store's directory, held as long as the store is open
+)
+
+// scratch is where files are made before they are renamed to their keys. All
+// names in it are relative to dir, which is .regferry below the root.
+type scratch struct {
+	tree  *tree
+	dir   dir
+	own   string   // this store's directory
+	lock  *os.File // nil where the file system has no locks
+	count atomic.Uint64
+}
+
+// newScratch tries again when another store, closing or cleaning, removes what
+// was just made.
+func newScratch(t *tree) (*scratch, error) {
+	var err error
+	for range 20 {
+		var s *scratch
+		if s, err = tryScratch(t); err == nil {
+			return s, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errLocked) {
+			return nil, err
+		}
+	}
+	return nil, err
+}
+
+func tryScratch(t *tree) (*scratch, error) {
+	if err := t.mkdir(scratchName, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	d, err := t.openDir(scratchName)
+	if err != nil {
+		return nil, err
+	}
+	s := &scratch{tree: t, dir: d, own: ownPrefix + strings.ToLower(rand.Text())}
+	if err := s.make(); err != nil {
+		d.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// make makes the store's own directory and locks it, which is how others know
+// that it is not left over.
+func (s *scratch) make() error {
+	if err := s.dir.mkdir(s.own, 0o755); err != nil {
+		return err
+	}
+	f, err := s.dir.create(s.own+"/"+lockName, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := lock(f); err != nil {
+		f.Close()
+		if errors.Is(err, errNoLocks) {
+			return nil
+		}
+		return err
+	}
+	if !s.names(s.own+"/"+lockName, f) { // cleaned before it was locked
+		f.Close()
+		return fs.ErrNotExist
+	}
+	s.lock = f
+	return nil
+}
+
+// names says whether name still names the open file f. Whoever locks a file
+// has to ask: its last owner may have removed it, or renamed it to its key.
+func (s *scratch) names(name string, f *os.File) bool {
+	is, err := fileInfo(f)
+	if err != nil {
+		return false
+	}
+	there, err := s.dir.lstat(name)
+	return err == nil && is.ino == there.ino && is.dev == there.dev
+}
+
+// next returns a new name in the store's own directory.
+func (s *scratch) next() string {
+	return s.own + "/" + strconv.FormatUint(s.count.Add(1), 10)
+}
+
+// discard removes what was made under a name, if it is there.
+func (s *scratch) discard(name string) {
+	if err := s.dir.unlink(name); err == nil || errors.Is(err, syscall.ENOENT) {
+		return
+	}
+	s.tree.root.RemoveAll(scratchName + "/" + name)
+}
+
+// close removes what is this store's, and the common directories when they
+// are empty, so that no side files stay.
+func (s *scratch) close() error {
+	err := s.tree.root.RemoveAll(scratchName + "/" + s.own)
+	if s.lock != nil {
+		s.lock.Close()
+	}
+	s.dir.rmdir(partialName)
+	s.dir.close()
+	s.tree.rmdir(scratchName)
+	if err != nil {
+		return fmt.Errorf("removing unfinished work: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package filesystem
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/regferry/regferry/backends"
+)
+
+// Space asks the file system; Free is what users other than root may use.
+func (s *Store) Space(ctx context.Context) (backends.Space, error) {
+	if err := ctx.Err(); err != nil {
+		return backends.Space{}, err
+	}
+	st, err := s.tree.statfs()
+	if err != nil {
+		return backends.Space{}, fail("stat", "", err)
+	}
+	unit := st.Frsize
+	if unit <= 0 {
+		unit = st.Bsize
+	}
+	return backends.Space{Total: int64(st.Blocks) * unit, Free: int64(st.Bavail) * unit}, nil
+}
+
+func (t *tree) statfs() (st unix.Statfs_t, err error) {
+	for {
+		if err = unix.Fstatfs(t.fd, &st); err != unix.EINTR {
+			return st, err
+		}
+	}
+}
+
+// syncfs writes back the whole file system, other programs' data too.
+func (t *tree) syncfs() error {
+	for {
+		if err := unix.Syncfs(t.fd); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// OpenZFS is not in the kernel's list of numbers.
+const zfsMagic = 0x2FC12FC1
+
+// groupSync says whether syncfs can be relied on: since Linux 5.8 it returns
+// the errors of writing back, on the file systems listed here. On others, an
+// overlay or FUSE, it may do nothing at all.
+func (t *tree) groupSync(forced bool) (bool, error) {
+	if forced {
+		return true, nil
+	}
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil || !since58(unix.ByteSliceToString(u.Release[:])) {
+		return false, nil
+	}
+	st, err := t.statfs()
+	if err != nil {
+		return false, err
+	}
+	switch uint32(st.Type) {
+	case unix.EXT4_SUPER_MAGIC, // of ext2 and ext3 too
+		unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.TMPFS_MAGIC, unix.NFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC, zfsMagic:
+		return true, nil
+	}
+	return false, nil
+}
+
+// since58 reads "6.1.0-28-amd64".
+func since58(release string) bool {
+	first, rest, _ := strings.Cut(release, ".")
+	second := rest[:len(rest)-len(strings.TrimLeft(rest, "0123456789"))]
+	major, err := strconv.Atoi(first)
+	if err != nil {
+		return false
+	}
+	minor, err := strconv.Atoi(second)
+	return err == nil && (major > 5 || major == 5 && minor >= 8)
+}
+
+// network names file systems on which locks or fsync may not be what a
+// database needs. The numbers without a name are Linux's and the makers' own.
+func network(path string) (string, bool) {
+	var st unix.Statfs_t
+	if unix.Statfs(path, &st) != nil {
+		return "", false
+	}
+	switch uint32(st.Type) {
+	case unix.NFS_SUPER_MAGIC:
+		return "nfs", true
+	case unix.SMB_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, 0xFE534D42:
+		return "smb", true
+	case unix.FUSE_SUPER_MAGIC:
+		return "fuse", true
+	case unix.CEPH_SUPER_MAGIC:
+		return "ceph", true
+	case unix.V9FS_MAGIC:
+		return "9p", true
+	case unix.AFS_SUPER_MAGIC, unix.CODA_SUPER_MAGIC:
+		return "afs", true
+	case 0x0BD00BD0:
+		return "lustre", true
+	case 0x47504653:
+		return "gpfs", true
+	}
+	return "", false
+}

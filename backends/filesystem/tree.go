@@ -1,0 +1,44 @@
+package filesystem
+
+import (
+	"io/fs"
+	"time"
+)
+
+// info is what lstat says, the same on each system; uid and gid are -1 where
+// there is no owner to ask for.
+type info struct {
+	size     int64
+	mtime    time.Time
+	mode     fs.FileMode
+	uid, gid int
+	dev, ino uint64
+}
+
+type kind uint8
+
+const (
+	isFile kind = iota
+	isDir
+	isLink
+	isOther
+)
+
+func (i info) kind() kind {
+	switch {
+	case i.mode.IsRegular():
+		return isFile
+	case i.mode.IsDir():
+		return isDir
+	case i.mode&fs.ModeSymlink != 0:
+		return isLink
+	}
+	return isOther
+}
+
+// entry is a name in a directory; a directory's name ends in "/", so that
+// names compare as the keys do.
+type entry struct {
+	name string
+	kind kind
+}

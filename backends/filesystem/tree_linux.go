@@ -1,0 +1,319 @@
+package filesystem
+
+import (
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A tree is a root directory. Paths are resolved by the kernel, in one call,
+// with openat2: below the root and through no symbolic link. Where a
+// container's system call filter refuses openat2, they are walked.
+type tree struct {
+	dir
+	root    *os.Root // for what is rare: symbolic links, removing whole trees
+	top     *os.File // keeps the descriptor of dir
+	openat2 bool
+}
+
+// A dir is an open directory; names are relative to it.
+type dir struct{ fd int }
+
+func openTree(path string) (*tree, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	top, err := root.Open(".")
+	if err != nil {
+		root.Close()
+		return nil, err
+	}
+	t := &tree{dir: dir{int(top.Fd())}, root: root, top: top, openat2: true}
+	fd, err := t.open(".", unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		t.openat2 = false
+		return t, nil
+	}
+	unix.Close(fd)
+	return t, nil
+}
+
+func (t *tree) close() error { return errors.Join(t.top.Close(), t.root.Close()) }
+
+// gone says whether the root was removed, in which case each name in it is
+// absent and a listing of it is not to be believed.
+func (t *tree) gone() bool {
+	var st unix.Stat_t
+	return unix.Fstat(t.fd, &st) != nil || st.Nlink == 0
+}
+
+// open opens what a path names. A symbolic link anywhere in it is ELOOP.
+func (t *tree) open(path string, flags int) (int, error) {
+	if !t.openat2 {
+		return t.walk(path, flags)
+	}
+	how := unix.OpenHow{
+		Flags:   uint64(flags | unix.O_CLOEXEC),
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
+	}
+	for {
+		fd, err := unix.Openat2(t.fd, path, &how)
+		// EAGAIN: something was renamed meanwhile, so the kernel cannot prove
+		// that the path stays below the root.
+		if err != unix.EINTR && err != unix.EAGAIN {
+			return fd, err
+		}
+	}
+}
+
+// walk does the same by one open for each component.
+func (t *tree) walk(path string, flags int) (int, error) {
+	at := dir{t.fd}
+	for {
+		name, rest, more := strings.Cut(path, "/")
+		how := flags | unix.O_NOFOLLOW
+		if more {
+			how = unix.O_PATH | unix.O_DIRECTORY | unix.O_NOFOLLOW
+		}
+		fd, err := openat(at.fd, name, how, 0)
+		if err == unix.ENOTDIR {
+			// O_DIRECTORY hides that it is a link.
+			if st, e := at.lstat(name); e == nil && st.mode&fs.ModeSymlink != 0 {
+				err = unix.ELOOP
+			}
+		}
+		if at.fd != t.fd {
+			at.close()
+		}
+		if err != nil || !more {
+			return fd, err
+		}
+		at, path = dir{fd}, rest
+	}
+}
+
+func (t *tree) openDir(path string) (dir, error) {
+	fd, err := t.open(path, unix.O_RDONLY|unix.O_DIRECTORY)
+	return dir{fd}, err
+}
+
+func (t *tree) stat(path string) (info, error) {
+	// O_NOFOLLOW is for walk: O_PATH alone would follow the last component.
+	fd, err := t.open(path, unix.O_PATH)
+	if err != nil {
+		return info{}, err
+	}
+	defer unix.Close(fd)
+	st, err := fstat(fd)
+	if err == nil && st.mode&fs.ModeSymlink != 0 {
+		err = unix.ELOOP
+	}
+	return st, err
+}
+
+// openFile does not block on a pipe that nobody writes to.
+func (t *tree) openFile(path string) (*os.File, info, error) {
+	fd, err := t.open(path, unix.O_RDONLY|unix.O_NONBLOCK)
+	if err == unix.ENXIO { // a socket
+		st, err := t.stat(path)
+		if err == nil {
+			err = regular(st.mode)
+		}
+		return nil, st, err
+	}
+	if err != nil {
+		return nil, info{}, err
+	}
+	st, err := fstat(fd)
+	if err == nil {
+		err = regular(st.mode)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, info{}, err
+	}
+	return os.NewFile(uintptr(fd), path), st, nil
+}
+
+func openat(at int, name string, flags int, mode fs.FileMode) (int, error) {
+	for {
+		fd, err := unix.Openat(at, name, flags|unix.O_CLOEXEC, uint32(mode.Perm()))
+		if err != unix.EINTR {
+			return fd, err
+		}
+	}
+}
+
+func (d dir) close() { unix.Close(d.fd) }
+
+// openDir opens one name, which must be a directory itself.
+func (d dir) openDir(name string) (dir, error) {
+	fd, err := openat(d.fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	return dir{fd}, err
+}
+
+// entries returns everything in a directory, unsorted; buf is scratch for
+// the kernel's answers, at least 4 KiB.
+func (d dir) entries(buf []byte) ([]entry, error) {
+	var list []entry
+	for {
+		n, err := unix.Getdents(d.fd, buf)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n <= 0 {
+			return list, err
+		}
+		if list, err = d.parse(list, buf[:n]); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// parse reads records of struct linux_dirent64: inode, offset (8 bytes each),
+// length of the record (2), type (1), name, a zero byte, padding.
+func (d dir) parse(list []entry, b []byte) ([]entry, error) {
+	for len(b) > 19 {
+		record := b[:binary.NativeEndian.Uint16(b[16:])]
+		b = b[len(record):]
+		n := 19
+		for record[n] != 0 {
+			n++
+		}
+		name := record[19:n]
+		if string(name) == "." || string(name) == ".." || binary.NativeEndian.Uint64(record) == 0 {
+			continue
+		}
+		e := entry{kind: kindOf(record[18])}
+		if record[18] == unix.DT_UNKNOWN { // some file systems do not say
+			st, err := d.lstat(string(name))
+			if err == unix.ENOENT {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			e.kind = st.kind()
+		}
+		if e.kind == isDir {
+			record[n], n = '/', n+1
+		}
+		e.name = string(record[19:n])
+		list = append(list, e)
+	}
+	return list, nil
+}
+
+func kindOf(direntType byte) kind {
+	switch direntType {
+	case unix.DT_DIR:
+		return isDir
+	case unix.DT_REG:
+		return isFile
+	case unix.DT_LNK:
+		return isLink
+	}
+	return isOther
+}
+
+func (d dir) lstat(name string) (info, error) {
+	var st unix.Stat_t
+	for {
+		err := unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+		if err == nil {
+			return infoOf(&st), nil
+		}
+		if err != unix.EINTR {
+			return info{}, err
+		}
+	}
+}
+
+func fstat(fd int) (info, error) {
+	var st unix.Stat_t
+	err := unix.Fstat(fd, &st)
+	return infoOf(&st), err
+}
+
+func fileInfo(f *os.File) (info, error) { return fstat(int(f.Fd())) }
+
+func infoOf(st *unix.Stat_t) info {
+	i := info{size: st.Size, mtime: time.Unix(st.Mtim.Unix()), uid: int(st.Uid), gid: int(st.Gid), ino: st.Ino, dev: uint64(st.Dev)}
+	i.mode = fs.FileMode(st.Mode & 0o777)
+	if st.Mode&unix.S_ISGID != 0 {
+		i.mode |= fs.ModeSetgid
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+		i.mode |= fs.ModeDir
+	case unix.S_IFLNK:
+		i.mode |= fs.ModeSymlink
+	case unix.S_IFIFO:
+		i.mode |= fs.ModeNamedPipe
+	case unix.S_IFSOCK:
+		i.mode |= fs.ModeSocket
+	case unix.S_IFBLK, unix.S_IFCHR:
+		i.mode |= fs.ModeDevice
+	}
+	return i
+}
+
+// The rest is for writing; names may be paths, and are our own.
+
+func (d dir) create(name string, mode fs.FileMode) (*os.File, error) {
+	return d.openNew(name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, mode)
+}
+
+// update opens a file for reading and writing, and makes it if need be.
+func (d dir) update(name string, mode fs.FileMode) (*os.File, error) {
+	return d.openNew(name, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW, mode)
+}
+
+// existing opens a file for reading and writing.
+func (d dir) existing(name string) (*os.File, error) {
+	return d.openNew(name, unix.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+}
+
+func (d dir) openNew(name string, flags int, mode fs.FileMode) (*os.File, error) {
+	fd, err := openat(d.fd, name, flags, mode)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), path.Base(name)), nil
+}
+
+func (d dir) mkdir(name string, mode fs.FileMode) error {
+	return unix.Mkdirat(d.fd, name, uint32(mode.Perm()))
+}
+
+func (d dir) chmod(name string, mode fs.FileMode) error {
+	bits := uint32(mode.Perm())
+	if mode&fs.ModeSetgid != 0 {
+		bits |= unix.S_ISGID
+	}
+	return unix.Fchmodat(d.fd, name, bits, 0)
+}
+
+func (d dir) chown(name string, uid, gid int) error {
+	return unix.Fchownat(d.fd, name, uid, gid, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+func (d dir) rename(old string, to dir, name string) error {
+	return unix.Renameat(d.fd, old, to.fd, name)
+}
+
+func (d dir) unlink(name string) error { return unix.Unlinkat(d.fd, name, 0) }
+
+func (d dir) rmdir(name string) error { return unix.Unlinkat(d.fd, name, unix.AT_REMOVEDIR) }
+
+func (d dir) sync() error { return unix.Fsync(d.fd) }
+
+// datasync makes a file's bytes and size durable, but not its times.
+func datasync(f *os.File) error { return unix.Fdatasync(int(f.Fd())) }

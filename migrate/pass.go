@@ -1,0 +1,162 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/verify"
+	"github.com/regferry/regferry/verify/layout"
+	"github.com/regferry/regferry/verify/report"
+)
+
+// pass looks at everything once.
+type pass struct {
+	*engine
+	ctx   context.Context         // of the copies, which outlive the listing that found them
+	end   context.CancelCauseFunc // ends it
+	tally tally
+	blobs verify.Set         // at the destination, as far as this pass has seen or put them there
+	spot  singleflight.Group // copies outside the blob pass, by digest
+
+	mu         sync.Mutex
+	bad        map[string]error // blobs found corrupt at the source, by digest; at most maxBad
+	brokenTags verify.Set       // at the source, see tagName
+	copies     errgroup.Group   // of the blob pass and of unknown objects
+}
+
+const maxBad = 1 << 16
+
+// run makes the pass: blobs first, since then almost every closure is answered
+// from memory; the repositories do not depend on it.
+func (p *pass) run(ctx context.Context) error {
+	p.ctx, p.end = context.WithCancelCause(ctx)
+	defer p.end(nil)
+	p.copies.SetLimit(p.Workers)
+	steps := []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"blobs", p.copyBlobs},
+		{"repositories", p.copyRepositories},
+		{"other objects", p.copyOthers},
+	}
+	for _, s := range steps {
+		p.progress.enter(s.name)
+		if err := s.do(ctx); err != nil {
+			return err
+		}
+		if err := p.sync(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dry says that nothing is to be done but to count.
+func (p *pass) dry() bool { return p.out == nil }
+
+// listers is how many listings run at once: enough to hide their latency, few
+// enough to leave requests for the copies.
+func (p *pass) listers() int { return max(1, min(p.Workers/2, 16)) }
+
+// sync makes durable and visible what was put before. Objects for which that
+// failed are recorded, and no reason to stop.
+func (p *pass) sync(ctx context.Context) error {
+	err := p.syncStore(ctx)
+	if some := (*backends.SyncError)(nil); errors.As(err, &some) && !errors.As(err, new(*Fault)) {
+		return nil
+	}
+	return err
+}
+
+// syncStore is what both a pass and the checkpoint call: it records the
+// objects that were lost, takes them out of what is known to be at the
+// destination, and returns the error.
+func (e *engine) syncStore(ctx context.Context) error {
+	if e.syncer == nil {
+		return nil
+	}
+	err := backends.At(backends.Destination, e.syncer.Sync(ctx))
+	var some *backends.SyncError
+	switch {
+	case err == nil || cancelled(ctx, err):
+		return err
+	case !errors.As(err, &some):
+		return &Fault{err}
+	}
+	p := e.now.Load()
+	for _, f := range some.Failed {
+		e.lost.Add(1)
+		if k := layout.Parse(f.Key); k.Kind == layout.Blob {
+			p.blobs.Remove(k.Digest)
+		}
+		if fault := p.fail(ctx, backends.At(backends.Destination, f), f.Key); fault != nil {
+			return errors.Join(fault, err)
+		}
+	}
+	return err
+}
+
+// fail records that one object could not be transferred. It returns a *Fault
+// when that is no longer the fault of the object, and the context's error when
+// the run is being interrupted, which is no failure of anything.
+func (p *pass) fail(ctx context.Context, err error, key string) error {
+	var fault *Fault
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case cancelled(ctx, err), errors.As(err, &fault):
+		return err
+	}
+	var e *backends.Error
+	f := report.Failure{Key: key, Class: backends.ClassOf(err).Error(), Side: string(backends.SideOf(err)), Message: err.Error()}
+	if errors.As(err, &e) {
+		f.Op = e.Op
+	}
+	p.tally.count(func(t *Totals) { t.Failed++ })
+	p.progress.failed()
+	p.Recorder.Failure(f)
+	p.journal.fail(f)
+	return p.breaker.failed(err)
+}
+
+// breaker tells a fault of the run from faults of objects: a full destination
+// at once, a side that has failed many times in a row after that.
+type breaker struct {
+	mu  sync.Mutex
+	row map[backends.Side]int
+}
+
+// maxRow is how many objects may fail one after the other, on one side and
+// with none getting through in between, before the side is given up.
+const maxRow = 100
+
+func (b *breaker) failed(err error) error {
+	side, class := backends.SideOf(err), backends.ClassOf(err)
+	if side == backends.Destination && class == backends.Full {
+		return &Fault{err}
+	}
+	if class == backends.Corrupt || class == backends.NotFound || class == backends.Unsupported {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.row == nil {
+		b.row = make(map[backends.Side]int)
+	}
+	if b.row[side]++; b.row[side] < maxRow {
+		return nil
+	}
+	return &Fault{err}
+}
+
+func (b *breaker) succeeded() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.row)
+}

@@ -1,0 +1,237 @@
+package migrate
+
+import (
+	"bytes"
+	"context"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/verify/layout"
+	"github.com/regferry/regferry/verify/report"
+)
+
+// copyRepositories merges flat listings of both repository trees and lets only
+// those repositories enter the protocol that differ, or that were never proved.
+func (p *pass) copyRepositories(ctx context.Context) error {
+	if err := p.sync(ctx); err != nil {
+		return err
+	}
+	work, ctx := errgroup.WithContext(ctx)
+	work.SetLimit(p.Workers)
+	lists := new(errgroup.Group)
+	lists.SetLimit(p.listers())
+	for _, prefix := range layout.Partitions() {
+		lists.Go(func() error {
+			err := p.survey(ctx, prefix, func(s *surveyed) {
+				work.Go(func() error { return p.copyRepository(ctx, s) })
+			})
+			if err != nil {
+				work.Go(func() error { return err }) // ends the work that is under way
+			}
+			return err
+		})
+	}
+	listed := lists.Wait()
+	if err := work.Wait(); err != nil {
+		return err
+	}
+	return listed
+}
+
+// surveyed is what the flat listings say of one repository.
+type surveyed struct {
+	name                    string
+	tags, revisions, layers int // at the source
+	links                   int // that the destination lacks, or has with another size
+	moved                   int // tags that the destination lacks or has with other content
+	unsure                  []string
+	other                   bool // something else is missing
+}
+
+// maxUnsure is how many tags wait to be compared before a batch is.
+const maxUnsure = 256
+
+// survey lists one partition and hands each repository of it that is to be
+// worked on to work. The keys of one repository, and of no other, begin with
+// its name and "/_", so they come one after the other.
+func (p *pass) survey(ctx context.Context, prefix string, work func(*surveyed)) error {
+	var at *surveyed
+	for pr, err := range merge(p.list(ctx, p.src, prefix, ""), p.list(ctx, p.dst, prefix, "")) {
+		if err != nil {
+			return p.fail(ctx, err, prefix)
+		}
+		k := layout.Parse(pr.key)
+		if k.Repository == "" {
+			if err := p.stray(ctx, k, pr); err != nil {
+				return err
+			}
+			continue
+		}
+		if at == nil || at.name != k.Repository {
+			if err := p.decide(ctx, at, work); err != nil {
+				return err
+			}
+			at = &surveyed{name: k.Repository}
+		}
+		if err := p.look(ctx, at, k, pr); err != nil {
+			return err
+		}
+	}
+	return p.decide(ctx, at, work)
+}
+
+// stray carries an unknown object that belongs to no repository.
+func (p *pass) stray(ctx context.Context, k layout.Key, pr pair) error {
+	if p.globs.some() {
+		return nil
+	}
+	sh := p.loose()
+	if err := sh.other(ctx, k, pr); err != nil {
+		return err
+	}
+	sh.window.drain()
+	return sh.failed()
+}
+
+// look takes one key of a repository into account.
+func (p *pass) look(ctx context.Context, at *surveyed, k layout.Key, pr pair) error {
+	if pr.src == nil {
+		if k.Kind == layout.TagLink {
+			p.extraTag(k, pr)
+		}
+		return nil
+	}
+	differs := pr.dst == nil || pr.dst.Size >= 0 && pr.src.Size >= 0 && pr.dst.Size != pr.src.Size
+	switch k.Kind {
+	case layout.LayerLink:
+		at.layers++
+	case layout.RevisionLink:
+		at.revisions++
+	case layout.TagLink:
+		at.tags++
+		return p.lookTag(ctx, at, pr, differs)
+	case layout.Upload, layout.Junk:
+		if p.globs.match(at.name) {
+			p.skipped(k)
+		}
+		return nil
+	case layout.Unknown:
+		at.other = at.other || differs
+		return nil
+	}
+	if differs {
+		at.links++
+	}
+	return nil
+}
+
+// lookTag compares by content what the listing can, since all links have the
+// same size, and leaves the rest for compare.
+func (p *pass) lookTag(ctx context.Context, at *surveyed, pr pair, differs bool) error {
+	switch {
+	case differs:
+		at.moved++
+	case pr.src.MD5 != nil && pr.dst.MD5 != nil:
+		if !bytes.Equal(pr.src.MD5, pr.dst.MD5) {
+			at.moved++
+		}
+	case p.dry() || at.moved == 0 && p.isProved(at.name):
+		at.unsure = append(at.unsure, pr.key)
+		if len(at.unsure) >= maxUnsure {
+			return p.compare(ctx, at)
+		}
+	}
+	return nil
+}
+
+// compare reads the links of the tags that the listing could not tell apart.
+func (p *pass) compare(ctx context.Context, at *surveyed) error {
+	keys := at.unsure
+	at.unsure = nil
+	same := make([]bool, len(keys))
+	err := each(ctx, p.Workers, len(keys), func(ctx context.Context, i int) error {
+		a, errA := p.readSmall(ctx, p.src, backends.Source, keys[i], maxLink)
+		b, errB := p.readSmall(ctx, p.dst, backends.Destination, keys[i], maxLink)
+		// Whatever cannot be read is for the protocol to judge.
+		same[i] = errA == nil && errB == nil && bytes.Equal(a, b)
+		return nil
+	})
+	at.moved += len(keys)
+	for _, s := range same {
+		if s {
+			at.moved--
+		}
+	}
+	return err
+}
+
+// decide ends the survey of a repository.
+func (p *pass) decide(ctx context.Context, at *surveyed, work func(*surveyed)) error {
+	if at == nil || !p.globs.match(at.name) {
+		return nil
+	}
+	if err := p.compare(ctx, at); err != nil {
+		return err
+	}
+	if at.tags+at.revisions+at.layers+at.links == 0 && !at.other {
+		return nil // nothing but uploads, or at the destination only
+	}
+	p.tally.count(func(t *Totals) {
+		t.Repositories++
+		t.Tags += int64(at.tags)
+		t.Revisions += int64(at.revisions)
+	})
+	if p.dry() {
+		p.tally.count(func(t *Totals) { t.Links += int64(at.links); t.TagsWritten += int64(at.moved) })
+		p.Recorder.Repository(report.Repository{
+			Name: at.name, Tags: at.tags, Revisions: at.revisions, Layers: at.layers, Written: at.links + at.moved,
+		})
+		return nil
+	}
+	if at.links+at.moved > 0 || at.other || !p.isProved(at.name) {
+		work(at)
+		return nil
+	}
+	p.Recorder.Repository(report.Repository{Name: at.name, Tags: at.tags, Revisions: at.revisions, Layers: at.layers})
+	return nil
+}
+
+// extraTag counts a tag that only the destination has. Only a mirror deletes.
+func (p *pass) extraTag(k layout.Key, pr pair) {
+	if !p.globs.match(k.Repository) {
+		return
+	}
+	p.tally.count(func(t *Totals) { t.TagsExtra++ })
+	p.Recorder.Finding(report.Finding{
+		Kind: report.Extra, Side: report.Destination, Severity: report.Notice,
+		Key: pr.key, Repository: k.Repository, Tag: k.Tag,
+		Advice: "the source does not have this tag; delete it at the destination if it should not be there",
+	})
+}
+
+// isProved says that every closure of the repository was proved by this
+// migration, now or in an earlier run. One that was not is gone through again
+// in each pass, so that what is broken in it is said again.
+func (e *engine) isProved(repository string) bool {
+	d := provedName(repository)
+	return e.proved.Has(d) || e.before.Has(d)
+}
+
+func (e *engine) prove(repository string) {
+	e.proved.Add(provedName(repository))
+	e.journal.prove(repository)
+}
+
+// each calls f for 0..n-1, at most limit at a time.
+func each(ctx context.Context, limit, n int, f func(ctx context.Context, i int) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(limit)
+	for i := range n {
+		if ctx.Err() != nil {
+			break
+		}
+		g.Go(func() error { return f(ctx, i) })
+	}
+	return g.Wait()
+}

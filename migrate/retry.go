@@ -1,0 +1,62 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/regferry/regferry/backends"
+)
+
+// The engine retries an object; the SDK below it retries a request, and
+// nothing retries a run. maxTries with these pauses is some six seconds, which
+// outlasts a server's restart but not a broken disk.
+const (
+	maxTries   = 6
+	firstPause = 200 * time.Millisecond
+)
+
+// pause waits before the next try, twice as long each time, spread by half so
+// that workers who failed together do not come back together.
+func (e *engine) pause(ctx context.Context, try int) error {
+	d := firstPause << min(try, 8)
+	d = d/2 + rand.N(d)
+	if e.sleep != nil {
+		return e.sleep(ctx, d)
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// retry calls f until it succeeds, fails for good, or has been tried
+// maxTries times. Corrupt content is read once more, since a bit may flip on
+// the way; twice corrupt is damage.
+func (e *engine) retry(ctx context.Context, f func(try int) error) error {
+	for try := 0; ; try++ {
+		err := f(try)
+		class := backends.ClassOf(err)
+		again := class.Retryable() || class == backends.Corrupt && try == 0
+		if err == nil || !again || try >= maxTries-1 || cancelled(ctx, err) {
+			return err
+		}
+		e.progress.retried()
+		if class == backends.Corrupt {
+			continue
+		}
+		if wait := e.pause(ctx, try); wait != nil {
+			return wait
+		}
+	}
+}
+
+// cancelled says that err came of the run's own end and is no failure.
+func cancelled(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, context.Canceled)
+}

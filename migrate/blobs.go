@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/verify"
 	"github.com/regferry/regferry/verify/layout"
 )
 
@@ -107,6 +108,10 @@ func (s *shard) add(ctx context.Context, pr pair) error {
 	s.tally.count(func(t *Totals) { t.Blobs++; t.BlobBytes += max(pr.src.Size, 0) })
 	if pr.dst != nil && (pr.dst.Size == pr.src.Size || pr.dst.Size < 0 || pr.src.Size < 0) {
 		return s.present(ctx, k, pr)
+	}
+	if pr.dst != nil && !verify.Provable(k.Digest) {
+		err := errors.New("the destination has it with another size, and which of the two is right cannot be computed for its algorithm; delete one of them")
+		return s.fail(ctx, &backends.Error{Side: backends.Destination, Op: "put", Key: pr.key, Class: backends.Unsupported, Err: err}, pr.key)
 	}
 	if s.dry() {
 		s.wouldCopy(pr)

@@ -40,20 +40,26 @@ func (e *engine) copyOnce(ctx context.Context, o backends.Object, d digest.Diges
 		return err
 	}
 	defer release()
-	c := content{engine: e, object: o, digest: d, from: e.journal.upload(o.Key)}
-	_, err = e.out.Put(ctx, o.Key, backends.Content{
+	from := e.journal.upload(o.Key)
+	err = e.put(ctx, o, d, from)
+	if from.Token != "" && backends.ClassOf(err) == backends.Corrupt {
+		// That may be the fault of what the earlier run left behind.
+		e.journal.dropUpload(o.Key)
+		err = e.put(ctx, o, d, backends.Upload{})
+	}
+	return err
+}
+
+func (e *engine) put(ctx context.Context, o backends.Object, d digest.Digest, from backends.Upload) error {
+	c := content{engine: e, object: o, digest: d, from: from}
+	_, err := e.out.Put(ctx, o.Key, backends.Content{
 		Size: o.Size, Digest: d, Open: c.open, From: c.from,
 		Saved: c.save,
 	})
 	if err != nil {
 		e.progress.moved(-c.moved)
 	}
-	// A mismatch after going on where an earlier run stopped may be the fault
-	// of what that run left; without the record the next try reads all of it.
-	if c.from.Token != "" && (err == nil || backends.ClassOf(err) == backends.Corrupt) {
-		e.journal.dropUpload(o.Key)
-	}
-	if c.saved && err == nil {
+	if err == nil && (c.saved || from.Token != "") {
 		e.journal.dropUpload(o.Key)
 	}
 	return backends.At(backends.Destination, err)

@@ -37,6 +37,7 @@ func (p *pass) run(ctx context.Context) error {
 	p.ctx, p.end = context.WithCancelCause(ctx)
 	defer p.end(nil)
 	p.copies.SetLimit(p.Workers)
+	defer p.copies.Wait() //nolint:errcheck // its tasks keep their errors for their shards
 	steps := []struct {
 		name string
 		do   func(context.Context) error

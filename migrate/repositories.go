@@ -174,6 +174,7 @@ func (p *pass) decide(ctx context.Context, at *surveyed, work func(*surveyed)) e
 	if err := p.compare(ctx, at); err != nil {
 		return err
 	}
+	p.progress.repository()
 	if at.tags+at.revisions+at.layers+at.links == 0 && !at.other {
 		return nil // nothing but uploads, or at the destination only
 	}

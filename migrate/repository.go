@@ -49,7 +49,7 @@ type revision struct {
 func (p *pass) copyRepository(ctx context.Context, s *surveyed) error {
 	r := &repository{pass: p, name: s.name, lostAt: p.lost.Load(), sound: true}
 	r.out = report.Repository{Name: s.name, Tags: s.tags, Revisions: s.revisions, Layers: s.layers}
-	r.closure = verify.Closure{Revision: r.revision, Layer: r.layer, Blob: r.blob, Manifest: r.manifest}
+	r.closure = verify.Closure{Revision: r.revision, Layer: r.layer, Blob: r.blob, Link: r.alias, Manifest: r.manifest}
 	steps := []func(context.Context) error{
 		r.listTags, r.listRevisions, r.copyLayers,
 		r.judge, p.sync, r.writeRevisions, p.sync,

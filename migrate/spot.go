@@ -23,12 +23,13 @@ func (r *repository) revision(ctx context.Context, d digest.Digest) error {
 	if r.known.Has(d) {
 		return nil
 	}
-	got, err := r.readLink(ctx, r.src, backends.Source, layout.RevisionKey(r.name, d))
+	key := layout.RevisionKey(r.name, d)
+	got, err := r.readLink(ctx, r.src, backends.Source, key)
 	if err != nil {
-		return missingIfMalformed(err)
+		return r.noLink(ctx, key, err)
 	}
 	if got != d {
-		return absent(layout.RevisionKey(r.name, d), fmt.Errorf("its link holds %s", got))
+		return absent(key, fmt.Errorf("its link holds %s", got))
 	}
 	r.mu.Lock()
 	r.late = append(r.late, &revision{digest: d})
@@ -43,7 +44,7 @@ func (r *repository) layer(ctx context.Context, d digest.Digest) error {
 	}
 	key := layout.LayerKey(r.name, d)
 	if _, err := r.readLink(ctx, r.src, backends.Source, key); err != nil {
-		return missingIfMalformed(err)
+		return r.noLink(ctx, key, err)
 	}
 	wrote, err := r.copyLink(ctx, key)
 	if err != nil {
@@ -53,6 +54,17 @@ func (r *repository) layer(ctx context.Context, d digest.Digest) error {
 		r.layers.Add(d)
 	}
 	return nil
+}
+
+// alias returns what the layer link of d holds: a registry links a layer that
+// was asked for by another digest to the blob of its own.
+func (r *repository) alias(ctx context.Context, d digest.Digest) (digest.Digest, error) {
+	key := layout.LayerKey(r.name, d)
+	target, err := r.readLink(ctx, r.src, backends.Source, key)
+	if err != nil {
+		return "", r.noLink(ctx, key, err)
+	}
+	return target, nil
 }
 
 // blob has the blob d brought to the destination, by one worker, however many
@@ -70,22 +82,27 @@ func (p *pass) fetch(ctx context.Context, d digest.Digest) error {
 		return nil
 	}
 	k := layout.Parse(layout.BlobKey(d))
-	if err := p.knownBad(d); err != nil {
-		return absent(k.String(), err)
-	}
 	there, errThere := p.stat(ctx, p.dst, backends.Destination, k.String())
-	if errThere != nil && !errors.Is(errThere, fs.ErrNotExist) {
+	if errThere != nil && !isMissing(errThere) {
 		return failed(p.fail(ctx, errThere, k.String()), errThere)
+	}
+	if err := p.knownBad(d); err != nil {
+		// The destination may have a good one, from an earlier and better day.
+		if errThere == nil && p.hashAt(ctx, p.dst, backends.Destination, there, d) == nil {
+			p.blobs.Add(d)
+			return nil
+		}
+		return absent(k.String(), err)
 	}
 	o, err := p.stat(ctx, p.src, backends.Source, k.String())
 	switch {
 	case err == nil && errThere == nil && there.Size == o.Size:
 		p.blobs.Add(d)
 		return nil
-	case errors.Is(err, fs.ErrNotExist) && errThere == nil:
+	case isMissing(err) && errThere == nil:
 		p.blobs.Add(d)
 		return nil
-	case errors.Is(err, fs.ErrNotExist):
+	case isMissing(err):
 		return err
 	case err != nil:
 		return failed(p.fail(ctx, err, k.String()), err)
@@ -97,7 +114,7 @@ func (p *pass) fetchNow(ctx context.Context, k layout.Key, o backends.Object, re
 	n, err := p.copy(ctx, o, k.Digest)
 	switch {
 	case err == nil:
-	case backends.SideOf(err) == backends.Source && errors.Is(err, fs.ErrNotExist):
+	case backends.SideOf(err) == backends.Source && isMissing(err):
 		return err
 	case backends.SideOf(err) == backends.Source && backends.ClassOf(err) == backends.Corrupt:
 		p.corrupt(k, err)
@@ -127,7 +144,7 @@ func (r *repository) manifest(ctx context.Context, d digest.Digest) ([]byte, err
 	}
 	key := layout.BlobKey(d)
 	data, err := r.readSmall(ctx, r.src, backends.Source, key, verify.MaxManifest)
-	if errors.Is(err, fs.ErrNotExist) {
+	if isMissing(err) {
 		data, err = r.readSmall(ctx, r.dst, backends.Destination, key, verify.MaxManifest)
 	}
 	switch {
@@ -152,11 +169,15 @@ func absent(key string, err error) error {
 
 func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
-func missingIfMalformed(err error) error {
-	if errors.Is(err, layout.ErrLink) {
-		return fmt.Errorf("%w: %w", backends.NotFound, err)
+// noLink sorts out why a link at the source could not be read.
+func (p *pass) noLink(ctx context.Context, key string, err error) error {
+	switch {
+	case isMissing(err):
+		return err
+	case errors.Is(err, layout.ErrLink):
+		return absent(key, err)
 	}
-	return err
+	return failed(p.fail(ctx, err, key), err)
 }
 
 // notTransferred is a failure that has been recorded where it happened: what

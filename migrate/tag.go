@@ -21,6 +21,7 @@ type tag struct {
 	have  digest.Digest // what its link at the destination holds; "" if it holds nothing
 	there bool          // the destination shows the tag
 	index []string      // index links that the destination lacks
+	held  bool          // one of its links cannot be read
 }
 
 // maxSettle is how often a tag is tried before it is left to the next pass,
@@ -75,23 +76,32 @@ func (r *repository) readTag(ctx context.Context, t *tag) error {
 	key := layout.TagKey(r.name, t.name)
 	t.want, t.none = r.readLink(ctx, r.src, backends.Source, key)
 	if t.none != nil && !isMissing(t.none) && !errors.Is(t.none, layout.ErrLink) {
-		return t.none
+		return r.unreadable(ctx, t, key, t.none)
 	}
 	if !t.there {
 		return nil
 	}
 	have, err := r.readLink(ctx, r.dst, backends.Destination, key)
 	if err != nil && !isMissing(err) && !errors.Is(err, layout.ErrLink) {
-		return err
+		return r.unreadable(ctx, t, key, err)
 	}
 	t.have = have
 	return nil
+}
+
+// unreadable records the failure; the tag stays as it is at the destination.
+func (r *repository) unreadable(ctx context.Context, t *tag, key string, err error) error {
+	t.held = true
+	return r.hold(t, failed(r.fail(ctx, err, key), err))
 }
 
 // settleTags writes the tags, each when all that it needs is durable.
 func (r *repository) settleTags(ctx context.Context) error {
 	return each(ctx, r.Workers, len(r.tags), func(ctx context.Context, i int) error {
 		t := r.tags[i]
+		if t.held {
+			return nil
+		}
 		if err := r.settle(ctx, t); err != nil {
 			return err
 		}
@@ -222,7 +232,9 @@ func (r *repository) readAgain(ctx context.Context, t *tag) error {
 	key := layout.TagKey(r.name, t.name)
 	d, err := r.readLink(ctx, r.src, backends.Source, key)
 	if isMissing(err) && errors.Is(t.none, errNoLink) {
-		return nil // still only index links; if they are gone too, nothing is lost
+		if gone, errGone := r.gone(ctx, t); errGone != nil || !gone {
+			return errGone // still only index links
+		}
 	}
 	t.none = err
 	switch {
@@ -232,6 +244,18 @@ func (r *repository) readAgain(ctx context.Context, t *tag) error {
 		return r.failTag(ctx, key, err)
 	}
 	return nil
+}
+
+// gone says that nothing is left of a tag at the source.
+func (r *repository) gone(ctx context.Context, t *tag) (bool, error) {
+	prefix := layout.TagsPrefix(r.name) + t.name + "/"
+	for _, err := range r.list(ctx, r.src, prefix, "") {
+		if err != nil {
+			return false, r.failTag(ctx, prefix, backends.At(backends.Source, err))
+		}
+		return false, nil
+	}
+	return true, nil
 }
 
 func (r *repository) failTag(ctx context.Context, key string, err error) error {

@@ -95,6 +95,7 @@ type Progress struct {
 	phase    atomic.Value // string
 	objects  atomic.Int64
 	bytes    atomic.Int64
+	repos    atomic.Int64
 	seen     atomic.Int64
 	seenSize atomic.Int64
 	shards   atomic.Int64
@@ -106,7 +107,8 @@ type Progress struct {
 type Snapshot struct {
 	Pass                     int
 	Phase                    string // blobs, repositories, closures, or empty before the first
-	Objects, Bytes           int64  // done in this pass, copied or found present
+	Objects, Bytes           int64  // blobs done in this pass, copied or found present
+	Repositories             int64  // gone through in this pass
 	TotalObjects, TotalBytes int64  // of this pass: an estimate until all shards are listed, 0 while there is none
 	Retries, Failures        int64
 }
@@ -116,7 +118,7 @@ type Snapshot struct {
 func (p *Progress) Snapshot() Snapshot {
 	s := Snapshot{
 		Pass: int(p.pass.Load()), Objects: p.objects.Load(), Bytes: p.bytes.Load(),
-		Retries: p.retries.Load(), Failures: p.failures.Load(),
+		Repositories: p.repos.Load(), Retries: p.retries.Load(), Failures: p.failures.Load(),
 	}
 	s.Phase, _ = p.phase.Load().(string)
 	if n := p.shards.Load(); n > 0 {
@@ -130,7 +132,7 @@ const shardCount = 256
 
 func (p *Progress) begin(pass int) {
 	p.pass.Store(int64(pass))
-	for _, c := range []*atomic.Int64{&p.objects, &p.bytes, &p.seen, &p.seenSize, &p.shards, &p.failures} {
+	for _, c := range []*atomic.Int64{&p.objects, &p.bytes, &p.repos, &p.seen, &p.seenSize, &p.shards, &p.failures} {
 		c.Store(0)
 	}
 }
@@ -140,5 +142,6 @@ func (p *Progress) listed(bytes int64) { p.seen.Add(1); p.seenSize.Add(max(bytes
 func (p *Progress) moved(bytes int64)  { p.bytes.Add(bytes) }
 func (p *Progress) done()              { p.objects.Add(1) }
 func (p *Progress) shardListed()       { p.shards.Add(1) }
+func (p *Progress) repository()        { p.repos.Add(1) }
 func (p *Progress) retried()           { p.retries.Add(1) }
 func (p *Progress) failed()            { p.failures.Add(1) }

@@ -24,6 +24,9 @@ type Closure struct {
 	Revision func(ctx context.Context, d digest.Digest) error
 	Layer    func(ctx context.Context, d digest.Digest) error
 	Blob     func(ctx context.Context, d digest.Digest) error
+	// Link returns what the layer link of d holds. It is asked only when the
+	// blob d is missing: a link may be an alias of a blob by another digest.
+	Link func(ctx context.Context, d digest.Digest) (digest.Digest, error)
 	// Manifest returns the bytes of a manifest, proved against d.
 	Manifest func(ctx context.Context, d digest.Digest) ([]byte, error)
 
@@ -142,7 +145,22 @@ func (c *Closure) reference(ctx context.Context, v *Verdict, d digest.Digest, r 
 	if err := v.need("layer link", r.Digest, d, c.Layer(ctx, r.Digest)); err != nil {
 		return err
 	}
-	return v.need("blob", r.Digest, d, c.Blob(ctx, r.Digest))
+	return v.need("blob", r.Digest, d, c.layerBlob(ctx, r.Digest))
+}
+
+func (c *Closure) layerBlob(ctx context.Context, d digest.Digest) error {
+	missing := c.Blob(ctx, d)
+	if missing == nil || !errors.Is(missing, fs.ErrNotExist) {
+		return missing
+	}
+	target, err := c.Link(ctx, d)
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	case err != nil, target == d:
+		return missing
+	}
+	return c.Blob(ctx, target)
 }
 
 func (c *Closure) child(ctx context.Context, v *Verdict, parent, d digest.Digest, depth int) error {

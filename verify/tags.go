@@ -110,6 +110,9 @@ func (a Audit) repository(ctx context.Context, at *audited, verdicts chan<- TagV
 		Layer:    linked(&at.layers, "layer link"),
 		Blob:     a.Blob,
 		Manifest: a.manifest,
+		Link: func(ctx context.Context, d digest.Digest) (digest.Digest, error) {
+			return a.link(ctx, layout.LayerKey(at.name, d))
+		},
 	}
 	for _, name := range at.tags {
 		v := TagVerdict{Repository: at.name, Tag: name}
@@ -139,7 +142,11 @@ func (a Audit) link(ctx context.Context, key string) (digest.Digest, error) {
 	if err != nil {
 		return "", err
 	}
-	return layout.ParseLink(data)
+	d, err := layout.ParseLink(data)
+	if err != nil {
+		return "", &backends.Error{Op: "read", Key: key, Class: backends.NotFound, Err: err} // no pull gets past it
+	}
+	return d, nil
 }
 
 // manifest answers damaged content as missing: no pull gets it.

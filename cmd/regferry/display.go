@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -78,6 +79,9 @@ func (d *display) line() func(migrate.Snapshot, bool) {
 		if s.TotalObjects > 0 {
 			args = append(args, "of", s.TotalObjects, "of_bytes", bytesOf(s.TotalBytes))
 		}
+		if s.Repositories > 0 {
+			args = append(args, "repositories", s.Repositories)
+		}
 		if s.Retries+s.Failures > 0 {
 			args = append(args, "retries", s.Retries, "failures", s.Failures)
 		}
@@ -99,7 +103,11 @@ func (d *display) barsOn() func(migrate.Snapshot, bool) {
 		return d.line()
 	}
 	return func(s migrate.Snapshot, end bool) {
-		a.Set("phase", s.Phase)
+		phase := s.Phase
+		if s.Repositories > 0 {
+			phase = fmt.Sprintf("%s (%d repositories)", phase, s.Repositories)
+		}
+		a.Set("phase", phase)
 		a.SetTotal(s.TotalObjects).SetCurrent(s.Objects)
 		b.SetTotal(s.TotalBytes).SetCurrent(s.Bytes)
 		if end {

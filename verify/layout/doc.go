@@ -24,7 +24,7 @@
 // (_layers), or as a manifest (_manifests/revisions). A tag's current/link
 // names the revision that is pulled by that tag, and is the one file in the
 // tree that is ever rewritten; its index/ keeps every revision the tag has
-// had. Signature links come from registries before 2.5 and are only carried.
+// had. Signature links come from very old registries and are only carried.
 //
 // A link's content is nearly always the digest in its path, but not always: a
 // blob pushed under a sha512 digest is stored under its sha256, and the
@@ -69,7 +69,7 @@
 //   - A manifest is judged by its media type, then by its shape, and one that
 //     two readers could read differently is refused. See [ParseManifest].
 //
-// Rejected: a type per kind of key (every caller switched on it at once and
-// wanted one map key), and regular expressions (three times the time over
-// millions of keys).
+// Rejected: a type per kind of key (a Key is comparable, so it can be the key of
+// a map, and callers switch on the kind either way); regular expressions (Parse
+// runs once for each key of a listing, millions of times).
 package layout

@@ -11,7 +11,7 @@ const (
 	Blob                      // blobs/.../data
 	LayerLink                 // a blob this repository may serve
 	RevisionLink              // a manifest this repository may serve
-	SignatureLink             // of a schema 1 manifest, before registry 2.5
+	SignatureLink             // of a schema 1 manifest, by a very old registry
 	TagIndexLink              // a revision that a tag has, or had
 	TagLink                   // current/link: the revision of a tag
 	Upload                    // below a repository's _uploads

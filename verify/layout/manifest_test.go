@@ -149,6 +149,7 @@ var manifestCases = []struct {
 		v1.MediaTypeImageManifest,
 		[]Reference{{Digest: dg("b"), Size: -1}},
 	},
+	{"brackets in a string are no nesting", `{"layers":[],"x":"\"` + strings.Repeat("[", 70) + `\\"}`, v1.MediaTypeImageManifest, nil},
 	{
 		"sha512",
 		`{"layers":[{"digest":"sha512:` + hexB + `","size":9}]}`, v1.MediaTypeImageManifest,

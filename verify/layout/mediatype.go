@@ -43,7 +43,7 @@ func shapeOf(mediaType string) shape {
 }
 
 // The beginnings of the media types of blobs that were seen as entries of an
-// index. BuildKit's registry cache was one until its image-manifest=true.
+// index. BuildKit's registry cache is one, unless made with image-manifest=true.
 var blobTypes = [...]string{
 	"application/vnd.oci.image.layer.",
 	"application/vnd.oci.image.config.",

@@ -22,7 +22,7 @@ type Shape struct {
 	Alias        bool    // a layer in the first image named by sha512 and stored under its sha256, as a registry does
 }
 
-// Small is a shape with a bit of everything, about 150 objects and 100 KB.
+// Small is a shape with a bit of everything, about 200 objects and 70 KB.
 func Small(seed uint64) Shape {
 	return Shape{
 		Seed: seed, Repositories: 3, Tags: 3, Layers: 3, Shared: 0.3, Indexes: 1, Artifacts: 1,

@@ -7,6 +7,7 @@
 package location
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
@@ -14,7 +15,10 @@ import (
 	"strconv"
 	"strings"
 
+	"gocloud.dev/blob/memblob"
+
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/backends/bucket"
 	"github.com/regferry/regferry/backends/filesystem"
 )
 
@@ -34,6 +38,16 @@ func OpenDestination(raw string) (backends.Store, error) {
 		return nil, err
 	}
 	return filesystem.Open(dir, o)
+}
+
+// OpenAsItIs opens a destination only to look at it. One that does not exist
+// yet is an empty one, and is not made.
+func OpenAsItIs(raw string) (backends.ReadStore, error) {
+	s, err := OpenSource(raw)
+	if errors.Is(err, fs.ErrNotExist) {
+		return bucket.New(memblob.OpenBucket(nil), raw), nil
+	}
+	return s, err
 }
 
 // Path returns the directory of a location that is a volume.

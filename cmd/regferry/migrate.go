@@ -109,7 +109,7 @@ func (m *migration) run(ctx context.Context, out, errOut io.Writer) (int, error)
 // transfer opens the destination, for reading only in a dry run, and runs.
 func (m *migration) transfer(ctx context.Context, src backends.ReadStore, d *display) (migrate.Summary, error) {
 	if m.dryRun {
-		dst, err := openAsItIs(m.to)
+		dst, err := location.OpenAsItIs(m.to)
 		if err != nil {
 			return migrate.Summary{}, fmt.Errorf("--to %s: %w", m.to, backends.At(backends.Destination, err))
 		}

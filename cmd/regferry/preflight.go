@@ -7,17 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/dustin/go-humanize"
-	"gocloud.dev/blob/memblob"
 
 	"github.com/regferry/regferry/backends"
-	"github.com/regferry/regferry/backends/bucket"
 	"github.com/regferry/regferry/backends/location"
 	"github.com/regferry/regferry/migrate"
 	"github.com/regferry/regferry/verify/layout"
@@ -140,16 +137,6 @@ func nearby(dir string) string {
 func isDir(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
-}
-
-// openAsItIs opens a destination for reading. One that does not exist yet is
-// an empty one, and stays away.
-func openAsItIs(raw string) (backends.ReadStore, error) {
-	s, err := location.OpenSource(raw)
-	if errors.Is(err, fs.ErrNotExist) {
-		return bucket.New(memblob.OpenBucket(nil), raw), nil
-	}
-	return s, err
 }
 
 // preflight says what the run has to work with.

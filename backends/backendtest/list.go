@@ -199,6 +199,7 @@ func listWhileWriting(r *run) {
 	for i := range n {
 		r.must(fmt.Sprintf("d%02d/old-%03d", i/10, i), pattern{uint64(i), 40})
 	}
+	finish := r.begun("d03/new-slow", r.source(1, 40)) // is under way all the time
 	var wg sync.WaitGroup
 	for w := range 2 {
 		srcs := make([]*source, n)
@@ -228,6 +229,10 @@ func listWhileWriting(r *run) {
 		}
 		r.wholeListing(n)
 	}
+	if err := finish(); err != nil {
+		r.Errorf("Put: %v", err)
+	}
+	r.wholeListing(n)
 }
 
 // wholeListing checks a listing made while others write.

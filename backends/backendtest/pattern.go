@@ -14,12 +14,18 @@ type pattern struct {
 	size int64
 }
 
-// fill writes the bytes from off on.
+// fill writes the bytes from off on, eight at a time where it can.
 func (p pattern) fill(buf []byte, off int64) {
 	var word [8]byte
 	for i := 0; i < len(buf); {
 		at := off + int64(i)
-		binary.LittleEndian.PutUint64(word[:], mix(p.seed<<40^uint64(at/8)))
+		x := mix(p.seed<<40 ^ uint64(at/8))
+		if at%8 == 0 && len(buf)-i >= 8 {
+			binary.LittleEndian.PutUint64(buf[i:], x)
+			i += 8
+			continue
+		}
+		binary.LittleEndian.PutUint64(word[:], x)
 		i += copy(buf[i:], word[at%8:])
 	}
 }

@@ -30,32 +30,13 @@ func putUnseen(r *run) {
 	have := []string{"d/old"}
 	for _, key := range []string{"d/old", "d/new", "fresh/dir/new"} {
 		src := r.source(2, r.large())
-		at, gone := make(chan struct{}), make(chan struct{})
-		var once sync.Once
-		src.before = func(pos int64) {
-			if pos >= src.size { // all bytes are read, only the end is not
-				once.Do(func() { close(at); <-gone })
-			}
-		}
-		done := make(chan error, 1)
-		go func() { done <- r.putOn(r.ctx, r.s, key, src, src.content()) }()
-		if err := r.within("reading the source", func() error {
-			select {
-			case <-at:
-				return nil
-			case err := <-done:
-				return fmt.Errorf("ended before the end of its source was read: %w", err)
-			}
-		}); err != nil {
-			r.Fatalf("Put: %v", err)
-		}
+		finish := r.begun(key, src)
 		r.holds(r.other(), "d/old", old)
 		if key != "d/old" {
 			r.absent(r.other(), key)
 		}
 		r.only(r.other(), have...)
-		close(gone)
-		if err := r.within("Put", func() error { return <-done }); err != nil {
+		if err := finish(); err != nil {
 			r.Fatalf("Put: %v", err)
 		}
 		r.holds(r.other(), key, src.pattern)
@@ -64,6 +45,35 @@ func putUnseen(r *run) {
 			continue
 		}
 		have = append(have, key)
+	}
+}
+
+// begun starts a Put and returns when it has read all bytes of the source, but
+// not its end. The function it returns lets the Put finish.
+func (r *run) begun(key string, src *source) func() error {
+	r.Helper()
+	at, gone := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	src.before = func(pos int64) {
+		if pos >= src.size {
+			once.Do(func() { close(at); <-gone })
+		}
+	}
+	done := make(chan error, 1)
+	go func() { done <- r.putOn(r.ctx, r.s, key, src, src.content()) }()
+	if err := r.within("reading the source", func() error {
+		select {
+		case <-at:
+			return nil
+		case err := <-done:
+			return fmt.Errorf("ended before the end of its source was read: %w", err)
+		}
+	}); err != nil {
+		r.Fatalf("Put: %v", err)
+	}
+	return func() error {
+		close(gone)
+		return r.within("Put", func() error { return <-done })
 	}
 }
 

@@ -22,13 +22,13 @@ var resumeCases = []testcase{
 	{"Resume ends when Saved fails", resumeRefused},
 }
 
-// resumeSize has three parts; a store that does not say how large a part is
-// gets enough to save in any case.
+// resumeSize has three parts; a store that resumes and does not say how large a
+// part is gets enough to save in any case.
 func (r *run) resumeSize() int64 {
-	if r.h.PartSize == 0 {
+	if r.h.PartSize == 0 && r.h.Resumes {
 		return 24<<20 + 7
 	}
-	return 3*r.h.PartSize + 7
+	return r.large() + r.h.PartSize
 }
 
 // interrupted puts p and ends it, by cancelling or by a failing source, after

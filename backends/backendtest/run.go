@@ -67,6 +67,10 @@ func (r *run) within(what string, f func() error) error {
 	for _, s := range r.sources {
 		s.release()
 	}
+	select { // let it end, if that was all that it waited for
+	case <-done:
+	case <-time.After(r.h.Patience):
+	}
 	r.Fatalf("%s is stuck for %v", what, r.h.Patience)
 	return nil
 }

@@ -64,6 +64,29 @@ func TestFileblob(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
-		Objects: 1100,
+		Objects:  1100,
+		Violates: fileblobViolates,
 	})
 }
+
+var fileblobViolates = map[string]string{
+	"L1 keys come in byte order of the whole key":            walks,
+	"L1 listing while objects are written":                   listsTemporary,
+	"L2 after is exclusive and need not exist":               walks,
+	"L4 a listed size is that of the object or -1":           walks,
+	"L6 prefix is a string and not a directory":              walks,
+	"L7 breaking off a listing frees what it held":           walks,
+	"R1 an absent key is fs.ErrNotExist":                     inTheWay,
+	"P1 nothing shows before Put returns":                    listsTemporary,
+	"P2 what was put is there for another client":            walks,
+	"Keys with odd names are kept as they are":               "it reserves names in .attrs",
+	"Keys that are hostile are refused or kept, never moved": inTheWay,
+	"Keys in each other's way":                               inTheWay,
+	"Keys with long names":                                   "a name of 255 bytes has no room for its temporary suffix",
+}
+
+const (
+	walks          = "it lists in the order of a walk"
+	listsTemporary = "it lists its temporary files"
+	inTheWay       = "a file below a file is an error of unknown code"
+)

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/regferry/regferry/backends"
 	"github.com/regferry/regferry/backends/filesystem"
 )
@@ -123,5 +125,27 @@ func benchmarkPut(b *testing.B, way filesystem.Fsync) {
 	}
 	if err := s.Sync(b.Context()); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// BenchmarkPutLarge has the digest given, and so is what a layer goes through.
+func BenchmarkPutLarge(b *testing.B) {
+	s, err := filesystem.Open(benchDir(b), filesystem.Options{UID: -1, GID: -1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	data := make([]byte, 64<<20)
+	c := content(data)
+	c.Digest = digest.FromBytes(data)
+	c.Saved = func(backends.Upload) error { return nil }
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		if _, err := s.Put(b.Context(), "d/data", c); err != nil {
+			b.Fatal(err)
+		}
+		if err := s.Sync(b.Context()); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -9,7 +9,8 @@ import (
 
 // Options of writing. UID and GID are numbers, or -1 for the default: as root,
 // the owner of the root directory, so that a volume prepared for a registry's
-// user stays usable by it; as anybody else, whom the system takes.
+// user stays usable by it; as anybody else, whom the system takes. Mind that
+// 0 is root, which only root can give files to.
 type Options struct {
 	FileMode fs.FileMode // of files; 0 means 0644, whatever the umask: the registry may run as another user
 	DirMode  fs.FileMode // of directories; 0 means 0755

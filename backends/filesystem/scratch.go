@@ -54,7 +54,11 @@ func tryScratch(t *tree) (*scratch, error) {
 	}
 	s := &scratch{tree: t, dir: d, own: ownPrefix + strings.ToLower(rand.Text())}
 	if err := s.make(); err != nil {
+		// Not RemoveAll: whoever cleans may be at it.
+		d.unlink(s.own + "/" + lockName)
+		d.rmdir(s.own)
 		d.close()
+		t.rmdir(scratchName)
 		return nil, err
 	}
 	return s, nil

@@ -81,6 +81,10 @@ func (s *Store) prepare(o Options, made bool) error {
 	if err == nil && made {
 		err = s.owner.directory(s.tree.dir, ".")
 	}
+	if err == nil && s.owner.chown {
+		// So that a later run can be that user's; if not, nothing is lost.
+		_ = s.owner.directory(s.tree.dir, scratchName)
+	}
 	if err == nil {
 		s.each, err = s.eachFile(o.Fsync)
 	}

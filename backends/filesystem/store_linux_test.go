@@ -514,4 +514,7 @@ func TestPutWaitsForTheDisk(t *testing.T) {
 	if got, err := count(s, ""); got != n-1 || err != nil {
 		t.Errorf("%d, %v; want %d", got, err, n-1)
 	}
+	if left := leftovers(t, root); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
 }

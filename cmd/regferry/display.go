@@ -93,7 +93,7 @@ func (d *display) line() func(migrate.Snapshot, bool) {
 // left. Totals are estimates until everything is listed.
 func (d *display) barsOn() func(migrate.Snapshot, bool) {
 	const objects = `{{string . "phase"}} {{counters . }} {{bar . }} {{percent . }} {{speed . "%s blobs/s" "-"}}`
-	const bytes = `  bytes {{counters . }} {{bar . }} {{percent . }} {{speed . "%s/s" "-"}} {{rtime . "%s left" "" ""}}`
+	const bytes = `  bytes {{counters . }} {{bar . }} {{percent . }} {{speed . "%s/s" "-"}} {{rtime . "%s left" "in %s" ""}}`
 	a := pb.New64(0).SetTemplateString(objects).SetWriter(d.to)
 	b := pb.New64(0).SetTemplateString(bytes).SetWriter(d.to).Set(pb.Bytes, true)
 	pool := pb.NewPool(a, b)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/regferry/regferry/backends"
 	"github.com/regferry/regferry/backends/location"
 	"github.com/regferry/regferry/checkpoint"
 	"github.com/regferry/regferry/migrate"
@@ -50,12 +51,12 @@ func exitCode(err error, sig *signals) int {
 		return sig.code()
 	case errors.Is(err, checkpoint.ErrRefused), errors.As(err, &check):
 		return exitCheckpoint
-	case errors.As(err, &fault):
+	case errors.As(err, &fault), backends.SideOf(err) != "":
 		return exitSide
 	case errors.Is(err, migrate.ErrRestless):
 		return exitFailed
 	}
-	return exitSide
+	return exitUsage // what the command line itself refuses
 }
 
 // outcomeCode maps how a run went to the code that a script sees.

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 )
@@ -10,6 +11,8 @@ import (
 func main() {
 	os.Exit(run(os.Args[1:]))
 }
+
+var errInterrupted = errors.New("interrupted; the same command goes on from here")
 
 // run is main as a function: it returns the exit code.
 func run(args []string) int {
@@ -22,6 +25,10 @@ func run(args []string) int {
 	if err == nil {
 		return code
 	}
+	code = exitCode(err, sig)
+	if code == sig.code() {
+		err = errInterrupted
+	}
 	fmt.Fprintf(os.Stderr, "regferry: %v\n", err)
-	return exitCode(err, sig)
+	return code
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -81,7 +82,7 @@ func (m *migration) run(ctx context.Context, out, errOut io.Writer) (int, error)
 	}
 	src, err := location.OpenSource(m.from)
 	if err != nil {
-		return exitSide, fmt.Errorf("--from %s: %w", m.from, backends.At(backends.Source, err))
+		return exitSide, sideError("--from", m.from, backends.Source, err)
 	}
 	defer src.Close()
 	if err := m.looksLikeRegistry(ctx, src); err != nil {
@@ -111,7 +112,7 @@ func (m *migration) transfer(ctx context.Context, src backends.ReadStore, d *dis
 	if m.dryRun {
 		dst, err := location.OpenAsItIs(m.to)
 		if err != nil {
-			return migrate.Summary{}, fmt.Errorf("--to %s: %w", m.to, backends.At(backends.Destination, err))
+			return migrate.Summary{}, sideError("--to", m.to, backends.Destination, err)
 		}
 		defer dst.Close()
 		defer d.start()()
@@ -119,13 +120,22 @@ func (m *migration) transfer(ctx context.Context, src backends.ReadStore, d *dis
 	}
 	dst, err := location.OpenDestination(m.to)
 	if err != nil {
-		return migrate.Summary{}, fmt.Errorf("--to %s: %w", m.to, backends.At(backends.Destination, err))
+		return migrate.Summary{}, sideError("--to", m.to, backends.Destination, err)
 	}
 	preflight(ctx, d.log, src, dst, m.options.Checkpoint)
 	stop := d.start()
 	s, err := migrate.Run(ctx, src, dst, m.options)
 	stop()
 	return s, errors.Join(err, backends.At(backends.Destination, dst.Close()))
+}
+
+// sideError says which flag named what could not be opened.
+func sideError(flag, raw string, side backends.Side, err error) error {
+	hint := ""
+	if errors.Is(err, fs.ErrNotExist) {
+		hint = "; is the volume mounted? A destination is made, the directory above it is not"
+	}
+	return fmt.Errorf("%s %s: %w%s", flag, raw, backends.At(side, err), hint)
 }
 
 func (m *migration) openReport() (*report.File, *recorder, error) {

@@ -211,13 +211,19 @@ func (o outcome) table(w io.Writer) {
 			row("!", "%s %s", humanize.Comma(c.n), c.text)
 		}
 	}
-	row("time", "%s in %d passes", o.finished.Sub(o.started).Round(10*time.Millisecond), len(o.summary.Passes))
+	passes := "1 pass"
+	if n := len(o.summary.Passes); n > 1 {
+		passes = fmt.Sprintf("%d passes", n)
+	}
+	row("time", "%s, %s", o.finished.Sub(o.started).Round(10*time.Millisecond), passes)
 }
 
 // verdict is the last line.
 func (o outcome) verdict() string {
 	t := o.summary.Last()
 	switch {
+	case o.err != nil && o.m.dryRun:
+		return "NOT DONE: stopped before the end; nothing was written"
 	case o.err != nil:
 		return "NOT DONE: stopped before the end; the same command goes on from here"
 	case t.Undone() > 0:

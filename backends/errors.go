@@ -101,17 +101,31 @@ func (e *Error) Unwrap() []error {
 	return []error{e.Class, e.Err}
 }
 
-// ClassOf returns the class of the outermost *[Error] in err that has one,
-// Unknown if none has. A cancelled context is no class of its own.
+// ClassOf returns the outermost class in err that is not Unknown, that of an
+// *[Error] or one by itself; in joined errors the first. It is Unknown if there
+// is none. A cancelled context is no class of its own.
 func ClassOf(err error) Class {
-	var e *Error
-	for errors.As(err, &e) {
-		if e.Class != Unknown {
-			return e.Class
+	if c, ok := err.(Class); ok {
+		return c
+	}
+	for _, cause := range causes(err) { // an *Error has its class among them
+		if c := ClassOf(cause); c != Unknown {
+			return c
 		}
-		err = e.Err
 	}
 	return Unknown
+}
+
+// causes unwraps one step, both ways. errors.As would do but for joined errors,
+// of which it enters only the first that matches.
+func causes(err error) []error {
+	switch err := err.(type) {
+	case interface{ Unwrap() error }:
+		return []error{err.Unwrap()}
+	case interface{ Unwrap() []error }:
+		return err.Unwrap()
+	}
+	return nil
 }
 
 // At returns err with the side filled in, unless an *[Error] in it already
@@ -137,17 +151,18 @@ func At(side Side, err error) error {
 	return &Error{Side: side, Op: "access", Err: err}
 }
 
-// SideOf returns the side that the innermost *[Error] naming one names.
+// SideOf returns the side that the innermost *[Error] naming one names; in
+// joined errors the first.
 func SideOf(err error) Side {
-	var side Side
-	var e *Error
-	for errors.As(err, &e) {
-		if e.Side != "" {
-			side = e.Side
+	for _, cause := range causes(err) {
+		if side := SideOf(cause); side != "" {
+			return side
 		}
-		err = e.Err
 	}
-	return side
+	if e, ok := err.(*Error); ok {
+		return e.Side
+	}
+	return ""
 }
 
 // SyncError names the objects of a group that could not be made visible.

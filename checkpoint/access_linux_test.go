@@ -12,8 +12,6 @@ import (
 	"time"
 )
 
-func mkfifo(path string) error { return syscall.Mkfifo(path, 0o600) }
-
 // asNobody runs do with the file permissions of another user. Tests often run
 // as root, whom no mode stops.
 func asNobody(t *testing.T, do func()) {

@@ -63,7 +63,7 @@ type File struct {
 	runKey   []byte
 
 	flushing sync.Mutex // one flush at a time; before committing
-	commits  sync.Mutex // one commit at a time; before mu
+	commits  sync.Mutex // one access to db at a time; before mu
 	tails    map[string]tail
 	failed   failed // as committed
 	nextFail uint64
@@ -294,10 +294,17 @@ func (f *File) commitHeld(change func(*bolt.Tx) error) error {
 	return err
 }
 
-// view reads a committed state of the file. Damage that it meets is final.
+// view reads a committed state of the file. It never runs beside a commit:
+// where one faults, bbolt keeps locks that the other would wait for.
 func (f *File) view(look func(*bolt.Tx) error) error {
+	f.commits.Lock()
+	defer f.commits.Unlock()
+	if f.broken {
+		return f.Err()
+	}
 	err := guard(f.path, func() error { return f.db.View(look) })
 	if errors.As(err, new(*CorruptError)) {
+		f.broken = true
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.fail(err)

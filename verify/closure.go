@@ -71,10 +71,18 @@ var ErrTooDeep = errors.New("indexes are nested too deep")
 // revision is kept; any other is asked for again by the next call, since on a
 // live registry what is missing now may be about to come, or on its way out.
 func (c *Closure) Judge(ctx context.Context, d digest.Digest) (Verdict, error) {
-	return c.judge(ctx, d, 0)
+	return c.judge(ctx, d, make(broken), 0)
 }
 
-func (c *Closure) judge(ctx context.Context, d digest.Digest, depth int) (Verdict, error) {
+// broken are the verdicts of one Judge that are not kept beyond it. Without
+// them, indexes that name two of the next level each would be asked for as often
+// as there are ways to them, which doubles with each level.
+type broken map[digest.Digest]Verdict
+
+func (c *Closure) judge(ctx context.Context, d digest.Digest, known broken, depth int) (Verdict, error) {
+	if v, ok := known[d]; ok {
+		return v, nil
+	}
 	if depth > maxDepth {
 		return Verdict{Missing: []Missing{{What: "readable manifest", Digest: d, Err: ErrTooDeep}}}, nil
 	}
@@ -90,9 +98,12 @@ func (c *Closure) judge(ctx context.Context, d digest.Digest, depth int) (Verdic
 	c.mu.Unlock()
 	// A digest names its content, so references form no circle and waiting
 	// for another goroutine's judgement of a child cannot deadlock.
-	j.once.Do(func() { j.verdict, j.err = c.ask(ctx, d, depth) })
+	j.once.Do(func() { j.verdict, j.err = c.ask(ctx, d, known, depth) })
 	if j.err != nil || !j.verdict.Whole() {
 		c.forget(d, j)
+	}
+	if j.err == nil && !j.verdict.Whole() {
+		known[d] = j.verdict
 	}
 	return j.verdict, j.err
 }
@@ -105,7 +116,7 @@ func (c *Closure) forget(d digest.Digest, j *judgement) {
 	}
 }
 
-func (c *Closure) ask(ctx context.Context, d digest.Digest, depth int) (Verdict, error) {
+func (c *Closure) ask(ctx context.Context, d digest.Digest, known broken, depth int) (Verdict, error) {
 	v := Verdict{}
 	if err := v.need("revision link", d, d, c.Revision(ctx, d)); err != nil {
 		return v, err
@@ -120,23 +131,23 @@ func (c *Closure) ask(ctx context.Context, d digest.Digest, depth int) (Verdict,
 		return v, nil
 	}
 	for _, r := range m.References {
-		if err := c.reference(ctx, &v, d, r, depth); err != nil {
+		if err := c.reference(ctx, &v, d, r, known, depth); err != nil {
 			return v, err
 		}
 	}
 	return v, nil
 }
 
-func (c *Closure) reference(ctx context.Context, v *Verdict, d digest.Digest, r layout.Reference, depth int) error {
+func (c *Closure) reference(ctx context.Context, v *Verdict, d digest.Digest, r layout.Reference, known broken, depth int) error {
 	switch {
 	case r.Role == layout.Subject, r.Foreign:
 		return nil // may be absent: the one by the OCI distribution specification, the other by its urls
 	case r.Role == layout.Child:
-		return c.child(ctx, v, d, r.Digest, depth)
+		return c.child(ctx, v, d, r.Digest, known, depth)
 	case r.Role == layout.Either:
 		err := c.Revision(ctx, r.Digest)
 		if err == nil {
-			return c.child(ctx, v, d, r.Digest, depth)
+			return c.child(ctx, v, d, r.Digest, known, depth)
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -163,8 +174,8 @@ func (c *Closure) layerBlob(ctx context.Context, d digest.Digest) error {
 	return c.Blob(ctx, target)
 }
 
-func (c *Closure) child(ctx context.Context, v *Verdict, parent, d digest.Digest, depth int) error {
-	sub, err := c.judge(ctx, d, depth+1)
+func (c *Closure) child(ctx context.Context, v *Verdict, parent, d digest.Digest, known broken, depth int) error {
+	sub, err := c.judge(ctx, d, known, depth+1)
 	if err != nil {
 		return err
 	}

@@ -13,10 +13,11 @@ import (
 )
 
 // Reader passes bytes on and yields io.EOF only when there were exactly as
-// many as promised and their digest is the one wanted. Anything else is a
+// many as promised and their digest is the one wanted. Another end is a
 // *backends.Error of class Corrupt, never io.EOF or io.ErrUnexpectedEOF, so
-// that no caller takes damage for an end. Whoever reads to the end has
-// verified.
+// that no caller takes damage for an end. An error that the store has given a
+// class passes as it is: a line that broke half-way says nothing about the
+// object. Whoever reads to the end has verified.
 type Reader struct {
 	src  io.ReadCloser
 	key  string
@@ -74,6 +75,9 @@ func (r *Reader) Read(p []byte) (int, error) {
 	switch {
 	case r.n > r.size:
 		r.err = r.corrupt(fmt.Errorf("it is longer than the %d bytes it should have", r.size))
+	case err == nil:
+	case backends.ClassOf(err) != backends.Unknown:
+		r.err = err
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 		r.err = r.end()
 	default:

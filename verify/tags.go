@@ -89,12 +89,13 @@ func (a Audit) partition(ctx context.Context, prefix string, verdicts chan<- Tag
 			}
 			at = &audited{name: k.Repository}
 		}
-		switch k.Kind {
-		case layout.TagLink:
+		switch {
+		case k.Kind == layout.TagLink:
 			at.tags = append(at.tags, k.Tag)
-		case layout.RevisionLink:
+		case o.Size == 0: // what a crash leaves of a link; a registry reads it as none
+		case k.Kind == layout.RevisionLink:
 			at.revisions.Add(k.Digest)
-		case layout.LayerLink:
+		case k.Kind == layout.LayerLink:
 			at.layers.Add(k.Digest)
 		}
 	}

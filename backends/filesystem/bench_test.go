@@ -109,7 +109,7 @@ func BenchmarkPutSmallGroup(b *testing.B) { benchmarkPut(b, filesystem.FsyncGrou
 func BenchmarkPutSmallEach(b *testing.B)  { benchmarkPut(b, filesystem.FsyncEach) }
 
 func benchmarkPut(b *testing.B, way filesystem.Fsync) {
-	s, err := filesystem.Open(benchDir(b), filesystem.Options{UID: -1, GID: -1, Fsync: way})
+	s, err := filesystem.Open(benchDir(b), filesystem.Options{Fsync: way})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func benchmarkPut(b *testing.B, way filesystem.Fsync) {
 
 // BenchmarkPutLarge has the digest given, and so is what a layer goes through.
 func BenchmarkPutLarge(b *testing.B) {
-	s, err := filesystem.Open(benchDir(b), filesystem.Options{UID: -1, GID: -1})
+	s, err := filesystem.Open(benchDir(b), filesystem.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -19,7 +19,7 @@ func TestConformance(t *testing.T) {
 }
 
 func harness(way filesystem.Fsync) backendtest.Harness {
-	o := filesystem.Options{UID: -1, GID: -1, Fsync: way}
+	o := filesystem.Options{Fsync: way}
 	open := func(t *testing.T, dir string) backends.Store {
 		s, err := filesystem.Open(dir, o)
 		if err != nil {

@@ -23,7 +23,7 @@ func TestChild(t *testing.T) {
 	if root == "" {
 		t.Skip("only for TestKill")
 	}
-	s, err := filesystem.Open(root, filesystem.Options{UID: -1, GID: -1, Fsync: filesystem.FsyncGroup})
+	s, err := filesystem.Open(root, filesystem.Options{Fsync: filesystem.FsyncGroup})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,9 +12,9 @@ import (
 // when an object comes and its first one is this old. A process that is killed
 // loses at most what two groups hold. At most one group is being committed
 // while the next one fills; when that is full too, Put waits. So memory is that
-// of 2048 keys.
+// of 512 keys.
 const (
-	groupObjects = 1024
+	groupObjects = 256
 	groupBytes   = 64 << 20
 	groupAge     = time.Second
 )

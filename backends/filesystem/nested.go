@@ -76,23 +76,3 @@ func below(outer, inner string) bool {
 	rest, ok := strings.CutPrefix(inner, strings.TrimSuffix(outer, string(filepath.Separator)))
 	return ok && (rest == "" || rest[0] == filepath.Separator)
 }
-
-// IsNetwork says whether a path, or the nearest directory above it that
-// exists, is on a network file system or FUSE, and its name. A checkpoint does
-// not belong there: its locks and its fsync may not hold what they promise.
-func IsNetwork(path string) (name string, ok bool) {
-	path, err := resolve(path)
-	if err != nil {
-		return "", false
-	}
-	for {
-		if _, err := os.Stat(path); err == nil {
-			return network(path)
-		}
-		up := filepath.Dir(path)
-		if up == path {
-			return "", false
-		}
-		path = up
-	}
-}

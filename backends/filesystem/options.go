@@ -7,16 +7,16 @@ import (
 	"github.com/regferry/regferry/backends"
 )
 
-// Options of writing. UID and GID are numbers, or -1 for the default: as root,
-// the owner of the root directory, so that a volume prepared for a registry's
-// user stays usable by it; as anybody else, whom the system takes. Mind that
-// 0 is root, which only root can give files to.
+// Options of writing; the zero value works.
 type Options struct {
 	FileMode fs.FileMode // of files; 0 means 0644, whatever the umask: the registry may run as another user
 	DirMode  fs.FileMode // of directories; 0 means 0755
-	UID, GID int
+	Owner    *Owner      // nil: as root, the owner of the root directory, so that a volume prepared for a registry's user stays usable by it; as anybody else, whom the system takes
 	Fsync    Fsync
 }
+
+// Owner of what is written, in numbers; -1 leaves that half to the default.
+type Owner struct{ UID, GID int }
 
 // Fsync is how files become durable.
 type Fsync string
@@ -41,7 +41,7 @@ func (o Options) withDefaults() (Options, error) {
 		text = fmt.Sprintf("file mode %#o: give permission bits with reading for the owner, such as 0644", uint32(o.FileMode))
 	case o.DirMode&^0o777 != 0 || o.DirMode&0o700 != 0o700:
 		text = fmt.Sprintf("directory mode %#o: give permission bits with all rights for the owner, such as 0755", uint32(o.DirMode))
-	case o.UID < -1 || o.GID < -1:
+	case o.Owner != nil && (o.Owner.UID < -1 || o.Owner.GID < -1):
 		text = "an owner is a number, or -1 for the default"
 	case o.Fsync != FsyncAuto && o.Fsync != FsyncGroup && o.Fsync != FsyncEach:
 		text = fmt.Sprintf("fsync %q: give group, each, or nothing", string(o.Fsync))

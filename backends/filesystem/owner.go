@@ -19,7 +19,11 @@ type owner struct {
 
 // newOwner takes the owner of the root directory where root did not say.
 func newOwner(o Options, top info) (w owner, explicit bool) {
-	w = owner{fileMode: o.FileMode, dirMode: o.DirMode, uid: o.UID, gid: o.GID}
+	w = owner{fileMode: o.FileMode, dirMode: o.DirMode, uid: -1, gid: -1}
+	if o.Owner != nil {
+		w.uid, w.gid = o.Owner.UID, o.Owner.GID
+	}
+	explicit = w.uid != -1 || w.gid != -1
 	if os.Geteuid() == 0 {
 		if w.uid == -1 {
 			w.uid = top.uid
@@ -28,7 +32,7 @@ func newOwner(o Options, top info) (w owner, explicit bool) {
 			w.gid = top.gid
 		}
 	}
-	return w, o.UID != -1 || o.GID != -1
+	return w, explicit
 }
 
 // probe makes a file and a directory in scratch and compares. To give files

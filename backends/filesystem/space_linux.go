@@ -80,31 +80,3 @@ func since58(release string) bool {
 	minor, err := strconv.Atoi(second)
 	return err == nil && (major > 5 || major == 5 && minor >= 8)
 }
-
-// network names file systems on which locks or fsync may not be what a
-// database needs. The numbers without a name are Linux's and the makers' own.
-func network(path string) (string, bool) {
-	var st unix.Statfs_t
-	if unix.Statfs(path, &st) != nil {
-		return "", false
-	}
-	switch uint32(st.Type) {
-	case unix.NFS_SUPER_MAGIC:
-		return "nfs", true
-	case unix.SMB_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, 0xFE534D42:
-		return "smb", true
-	case unix.FUSE_SUPER_MAGIC:
-		return "fuse", true
-	case unix.CEPH_SUPER_MAGIC:
-		return "ceph", true
-	case unix.V9FS_MAGIC:
-		return "9p", true
-	case unix.AFS_SUPER_MAGIC, unix.CODA_SUPER_MAGIC:
-		return "afs", true
-	case 0x0BD00BD0:
-		return "lustre", true
-	case 0x47504653:
-		return "gpfs", true
-	}
-	return "", false
-}

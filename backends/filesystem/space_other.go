@@ -25,5 +25,3 @@ func (t *tree) groupSync(forced bool) (bool, error) {
 	}
 	return false, nil
 }
-
-func network(string) (string, bool) { return "", false }

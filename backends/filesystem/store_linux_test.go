@@ -22,7 +22,7 @@ var bothWays = []filesystem.Fsync{filesystem.FsyncGroup, filesystem.FsyncEach}
 
 func openStore(t *testing.T, dir string, way filesystem.Fsync) *filesystem.Store {
 	t.Helper()
-	s, err := filesystem.Open(dir, filesystem.Options{UID: -1, GID: -1, Fsync: way})
+	s, err := filesystem.Open(dir, filesystem.Options{Fsync: way})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestOpenRefuses(t *testing.T) {
 	dir := t.TempDir()
 	for name, o := range map[string]filesystem.Options{
 		"unreadable files": {FileMode: 0o200}, "set-user-id": {FileMode: 0o4755}, "directories without search": {DirMode: 0o644},
-		"a negative user": {UID: -2}, "no such way": {Fsync: "sometimes"},
+		"a negative user": {Owner: &filesystem.Owner{UID: -2}}, "no such way": {Fsync: "sometimes"},
 	} {
 		if s, err := filesystem.Open(dir, o); err == nil {
 			s.Close()
@@ -78,9 +78,9 @@ func TestModesAndOwner(t *testing.T) {
 		for _, way := range bothWays {
 			root := t.TempDir() + "/new"
 			o := c.o
-			o.UID, o.GID, o.Fsync = -1, -1, way
+			o.Fsync = way
 			if os.Geteuid() == 0 {
-				o.UID, o.GID = 1234, 2345
+				o.Owner = &filesystem.Owner{UID: 1234, GID: 2345}
 			}
 			s, err := filesystem.Open(root, o)
 			if err != nil {
@@ -104,7 +104,7 @@ func TestModesAndOwner(t *testing.T) {
 					t.Errorf("%s, %q: mode %v, want %v", way, path, st.Mode(), want)
 				}
 				owner := st.Sys().(*syscall.Stat_t)
-				if o.UID >= 0 && (int(owner.Uid) != o.UID || int(owner.Gid) != o.GID) {
+				if o.Owner != nil && (int(owner.Uid) != o.Owner.UID || int(owner.Gid) != o.Owner.GID) {
 					t.Errorf("%s, %q: owner %d:%d", way, path, owner.Uid, owner.Gid)
 				}
 			}
@@ -481,12 +481,6 @@ func TestNested(t *testing.T) {
 	}
 	if got, err := filesystem.Nested(top+"/ab", bind); got || err != nil {
 		t.Errorf("a bind mount of another directory: %v, %v", got, err)
-	}
-}
-
-func TestIsNetwork(t *testing.T) {
-	if name, ok := filesystem.IsNetwork(memoryDir(t) + "/not/there"); ok {
-		t.Errorf("memory is called %q", name)
 	}
 }
 

@@ -30,6 +30,3 @@ func CheckApart(source, destination string) error {
 	}
 	return nil
 }
-
-// OnNetwork names the network file system that holds path, if one does.
-func OnNetwork(path string) (name string, ok bool) { return filesystem.IsNetwork(path) }

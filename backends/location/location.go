@@ -79,7 +79,7 @@ func parse(raw string) (dir string, o filesystem.Options, err error) {
 }
 
 func parseFile(raw string) (string, filesystem.Options, error) {
-	o := filesystem.Options{UID: -1, GID: -1}
+	o := filesystem.Options{}
 	scheme, rest, isURL := strings.Cut(raw, "://")
 	switch {
 	case raw == "":
@@ -127,9 +127,11 @@ func option(o *filesystem.Options, name, value string) (err error) {
 	case "dir_mode":
 		o.DirMode, err = mode(name, value)
 	case "uid":
-		o.UID, err = id(name, value)
+		o.Owner = owned(o.Owner)
+		o.Owner.UID, err = id(name, value)
 	case "gid":
-		o.GID, err = id(name, value)
+		o.Owner = owned(o.Owner)
+		o.Owner.GID, err = id(name, value)
 	case "fsync":
 		o.Fsync = filesystem.Fsync(value)
 	default:
@@ -138,6 +140,13 @@ func option(o *filesystem.Options, name, value string) (err error) {
 		return fmt.Errorf("the option %q is not known, these are: %s", name, strings.Join(known, ", "))
 	}
 	return err
+}
+
+func owned(o *filesystem.Owner) *filesystem.Owner {
+	if o == nil {
+		return &filesystem.Owner{UID: -1, GID: -1}
+	}
+	return o
 }
 
 func mode(name, value string) (fs.FileMode, error) {

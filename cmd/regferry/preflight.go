@@ -16,6 +16,7 @@ import (
 
 	"github.com/regferry/regferry/backends"
 	"github.com/regferry/regferry/backends/location"
+	"github.com/regferry/regferry/checkpoint"
 	"github.com/regferry/regferry/migrate"
 	"github.com/regferry/regferry/verify/layout"
 )
@@ -75,8 +76,8 @@ func checkpointPath(log *slog.Logger, given, from, to string) (string, error) {
 		sum := sha256.Sum256([]byte(a + "\x00" + b))
 		path = filepath.Join(dir, hex.EncodeToString(sum[:8])+".checkpoint")
 	}
-	if name, ok := location.OnNetwork(filepath.Dir(path)); ok {
-		log.Warn("the checkpoint is on a network file system, whose locks and whose fsync may not keep their promise: put it on a local disk with --checkpoint FILE", "file", path, "filesystem", name)
+	if caution := checkpoint.Caution(path); caution != "" {
+		log.Warn(caution)
 	}
 	return path, nil
 }
@@ -140,10 +141,9 @@ func isDir(path string) bool {
 }
 
 // preflight says what the run has to work with.
-func preflight(ctx context.Context, log *slog.Logger, src, dst backends.ReadStore, checkpoint string) {
-	log.Info("migrating", "from", src.Location(), "to", dst.Location(), "checkpoint", checkpoint)
+func preflight(ctx context.Context, log *slog.Logger, src, dst backends.ReadStore, file string) {
 	powers := backends.PowersOf(dst)
-	log.Debug("powers of the destination", "powers", powers.String())
+	log.Info("migrating", "from", src.Location(), "to", dst.Location(), "checkpoint", file, "destination_can", powers.String())
 	if powers.Spacer == nil {
 		return
 	}

@@ -34,8 +34,7 @@ func move(ctx context.Context, from, to string) (err error) {
 		return err
 	}
 	defer src.Close()
-	// -1: as root, files belong to the owner of the destination directory.
-	dst, err := filesystem.Open(to, filesystem.Options{UID: -1, GID: -1})
+	dst, err := filesystem.Open(to, filesystem.Options{})
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,9 @@ import (
 )
 
 // Syncer is a store that buys durability in groups: a Put that returned nil
-// is durable, and visible, after the next Sync that returned nil.
+// is durable, and visible, after the next Sync that returned nil. Sync may be
+// called while Puts and other Syncs run; it covers the Puts that returned
+// before it was called.
 //
 // An error that is a *[SyncError] names the keys that failed; all else that
 // was Put before is durable. After any other error nothing since the last

@@ -302,7 +302,7 @@ func TestPowersAreKept(t *testing.T) {
 			if had, has := p.String(), backends.PowersOf(got).String(); had != has {
 				t.Errorf("%s: a store with %q has %q", name, had, has)
 			}
-			if _, ok := got.(backends.Store); ok && (name == "read" || name == "faults, read" || name == "counter, read") {
+			if _, ok := got.(backends.Store); ok && (name == "faults, read" || name == "counter, read") {
 				t.Errorf("%s: a store that is only read has Put", name)
 			}
 		}

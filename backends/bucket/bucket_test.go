@@ -66,6 +66,9 @@ func TestFileblob(t *testing.T) {
 		},
 		Objects:  1100,
 		Violates: fileblobViolates,
+		Sometimes: map[string]string{
+			"P9 puts of one key at once leave one whole object": "it takes the size from the name before it opens the file, which may be another by then",
+		},
 	})
 }
 

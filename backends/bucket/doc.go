@@ -43,8 +43,11 @@
 //
 // # fileblob
 //
-// It cannot be a store of a registry, and the tests hold these cases up: it
-// lists in the order of a walk (a/x before a-b), which backends.Ordered
-// refuses; it lists its own temporary files, calls a directory that is in the
-// way unknown, and never syncs. Use package filesystem.
+// It cannot be the store of a registry, and a test lists the thirteen cases of
+// the suite that it fails. It lists in the order of a walk (a/x before a-b/x),
+// which backends.Ordered refuses, and so nothing that has such names can be
+// listed; sorting here was rejected, since it would hold the whole listing. It
+// shows its temporary files in listings, reserves names in .attrs, reports what
+// lies below a file as an error of unknown code, and never syncs. Use package
+// filesystem.
 package bucket

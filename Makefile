@@ -31,11 +31,11 @@ test-powercut: tools ## 10 power cuts of a User-Mode Linux
 	REGFERRY_CI=1 REGFERRY_POWERCUTS=10 $(RUN) -run PowerCut ./...
 
 test-memory: ## peak memory with 20,000 and 400,000 objects, and with one blob of 4 GB
-	REGFERRY_MEMORY=full $(RUN) -run Memory ./...
+	REGFERRY_MEMORY=full $(RUN) -run Memory ./cmd/regferry
 
-bench: ## compares with rclone and cp -a, on tmpfs
+bench: ## compares with rclone and cp -a, on tmpfs, and prints ratios
 	.ci/tools bench
-	REGFERRY_BENCH=full $(RUN) -run Compare -bench . -benchtime 1x ./migrate/...
+	REGFERRY_BENCH=full $(RUN) -run Compare ./cmd/regferry
 
 fuzz: ## 60 seconds for each fuzz test
 	@for f in $$(grep -rlE --include='*_test.go' '^func Fuzz' .); do \

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 
@@ -26,13 +27,15 @@ type pass struct {
 	mu         sync.Mutex
 	bad        map[string]error // blobs found corrupt at the source, by digest; at most maxBad
 	brokenTags verify.Set       // at the source, see tagName
+	undone     verify.Set       // keys that failed in this pass, by their digest
 	copies     errgroup.Group   // of the blob pass and of unknown objects
 }
 
 const maxBad = 1 << 16
 
 // run makes the pass: blobs first, since then almost every closure is answered
-// from memory; the repositories do not depend on it.
+// from memory, and other objects, since a tag may need them in a way we do not
+// know; the repositories do not depend on it.
 func (p *pass) run(ctx context.Context) error {
 	p.ctx, p.end = context.WithCancelCause(ctx)
 	defer p.end(nil)
@@ -43,8 +46,8 @@ func (p *pass) run(ctx context.Context) error {
 		do   func(context.Context) error
 	}{
 		{"blobs", p.copyBlobs},
-		{"repositories", p.copyRepositories},
 		{"other objects", p.copyOthers},
+		{"repositories", p.copyRepositories},
 	}
 	for _, s := range steps {
 		p.progress.enter(s.name)
@@ -120,11 +123,23 @@ func (p *pass) fail(ctx context.Context, err error, key string) error {
 		f.Op = e.Op
 	}
 	p.tally.count(func(t *Totals) { t.Failed++ })
+	p.undone.Add(digest.FromString(key))
 	p.progress.failed()
 	p.Recorder.Failure(f)
 	p.journal.fail(f)
 	return p.breaker.failed(err)
 }
+
+// failedBefore is the answer for what failed in this pass already: one failure
+// is said once, and its retries are not waited for by each tag that needs it.
+func (p *pass) failedBefore(key string) error {
+	if p.undone.Has(digest.FromString(key)) {
+		return notTransferred{errFailedBefore}
+	}
+	return nil
+}
+
+var errFailedBefore = errors.New("it failed before in this pass")
 
 // breaker tells a fault of the run from faults of objects: a full destination
 // at once, a side that has failed many times in a row after that.

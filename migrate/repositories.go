@@ -3,6 +3,8 @@ package migrate
 import (
 	"bytes"
 	"context"
+	"errors"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -24,7 +26,7 @@ func (p *pass) copyRepositories(ctx context.Context) error {
 	for _, prefix := range layout.Partitions() {
 		lists.Go(func() error {
 			err := p.survey(ctx, prefix, func(s *surveyed) {
-				work.Go(func() error { return p.copyRepository(ctx, s) })
+				work.Go(func() error { return p.endOnFault(p.copyRepository(ctx, s)) })
 			})
 			if err != nil {
 				work.Go(func() error { return err }) // ends the work that is under way
@@ -37,6 +39,15 @@ func (p *pass) copyRepositories(ctx context.Context) error {
 		return err
 	}
 	return listed
+}
+
+// endOnFault ends the copies of the pass, which outlive the work that asked
+// for them, when there is no use in them any more.
+func (p *pass) endOnFault(err error) error {
+	if errors.As(err, new(*Fault)) {
+		p.end(err)
+	}
+	return err
 }
 
 // surveyed is what the flat listings say of one repository.
@@ -86,6 +97,10 @@ func (p *pass) stray(ctx context.Context, k layout.Key, pr pair) error {
 	if p.globs.some() {
 		return nil
 	}
+	return p.carryNow(ctx, k, pr)
+}
+
+func (p *pass) carryNow(ctx context.Context, k layout.Key, pr pair) error {
 	sh := p.loose()
 	if err := sh.other(ctx, k, pr); err != nil {
 		return err
@@ -117,11 +132,28 @@ func (p *pass) look(ctx context.Context, at *surveyed, k layout.Key, pr pair) er
 		}
 		return nil
 	case layout.Unknown:
-		at.other = at.other || differs
-		return nil
+		return p.lookUnknown(ctx, at, k, pr, differs)
 	}
 	if differs {
 		at.links++
+	}
+	return nil
+}
+
+// lookUnknown leaves to the protocol what lies where it lists, and carries
+// the rest at once: a fork may keep a subtree of its own beside _manifests.
+func (p *pass) lookUnknown(ctx context.Context, at *surveyed, k layout.Key, pr pair, differs bool) error {
+	if !p.globs.match(at.name) {
+		return nil
+	}
+	listed := func(prefix string) bool { return strings.HasPrefix(pr.key, prefix) }
+	if !listed(layout.TagsPrefix(at.name)) && !listed(layout.RevisionsPrefix(at.name)) && !listed(layout.LayersPrefix(at.name)) {
+		return p.carryNow(ctx, k, pr)
+	}
+	p.noteUnknown(k, pr.key)
+	at.other = at.other || differs
+	if differs && p.dry() {
+		p.tally.count(func(t *Totals) { t.UnknownDone++; t.UnknownBytes += max(pr.src.Size, 0) })
 	}
 	return nil
 }

@@ -2,7 +2,11 @@ package migrate
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 
@@ -32,7 +36,9 @@ type repository struct {
 	there  verify.Set // revisions with a link at the destination
 	layers verify.Set // layers with a link at the destination
 
-	writing sync.Mutex // of what was found on the spot
+	asked   atomic.Int64 // manifests that were judged anew
+	writing sync.Mutex   // of what was found on the spot
+	settled int64        // asked when the last Sync began
 	mu      sync.Mutex
 	late    []*revision // found on the spot, after the listing
 	out     report.Repository
@@ -41,6 +47,7 @@ type repository struct {
 type revision struct {
 	digest  digest.Digest
 	there   bool // its link is at the destination
+	none    bool // its link at the source is gone, or none
 	verdict verify.Verdict
 	err     error // why there is no verdict
 }
@@ -51,9 +58,9 @@ func (p *pass) copyRepository(ctx context.Context, s *surveyed) error {
 	r.out = report.Repository{Name: s.name, Tags: s.tags, Revisions: s.revisions, Layers: s.layers}
 	r.closure = verify.Closure{Revision: r.revision, Layer: r.layer, Blob: r.blob, Link: r.alias, Manifest: r.manifest}
 	steps := []func(context.Context) error{
-		r.listTags, r.listRevisions, r.copyLayers,
-		r.judge, p.sync, r.writeRevisions, p.sync,
-		r.settleTags, r.copyRest,
+		r.listTags, r.listRevisions, r.readRevisions, r.copyLayers,
+		r.judge, p.sync, r.writeRevisions, r.syncAsked,
+		r.settleTags, r.copyIndexes, r.copyRest,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -96,6 +103,42 @@ func (r *repository) listRevisions(ctx context.Context) error {
 			r.later(k, pr)
 		}
 	}
+	return nil
+}
+
+// readRevisions reads the links that the destination lacks, before anything is
+// judged: an empty one, which a registry before 3.1 leaves when it is killed, is
+// no link, and what needs it is broken at the source and not merely late.
+func (r *repository) readRevisions(ctx context.Context) error {
+	err := each(ctx, r.Workers, len(r.revisions), func(ctx context.Context, i int) error {
+		if r.revisions[i].there {
+			return nil
+		}
+		return r.readRevision(ctx, r.revisions[i])
+	})
+	r.revisions = slices.DeleteFunc(r.revisions, func(v *revision) bool { return v.none })
+	return err
+}
+
+func (r *repository) readRevision(ctx context.Context, v *revision) error {
+	key := layout.RevisionKey(r.name, v.digest)
+	got, err := r.readLink(ctx, r.src, backends.Source, key)
+	if err == nil && got != v.digest {
+		err = fmt.Errorf("%w: it holds %s", layout.ErrLink, got)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case isMissing(err):
+		r.tally.count(func(t *Totals) { t.Vanished++ })
+	case errors.Is(err, layout.ErrLink):
+		r.malformed(key, err)
+	default:
+		v.err = failed(r.fail(ctx, err, key), err)
+		return ignoreFailure(v.err)
+	}
+	v.none = true
+	r.known.Remove(v.digest)
 	return nil
 }
 
@@ -166,7 +209,7 @@ func (r *repository) judge(ctx context.Context) error {
 	proved := r.isProved(r.name)
 	return each(ctx, r.Workers, len(r.revisions), func(ctx context.Context, i int) error {
 		v := r.revisions[i]
-		if proved && v.there {
+		if proved && v.there || v.err != nil {
 			return nil
 		}
 		return r.judgeOne(ctx, v)
@@ -266,15 +309,14 @@ func (r *repository) writeRevision(ctx context.Context, v *revision) error {
 		return nil
 	}
 	key := layout.RevisionKey(r.name, v.digest)
-	wrote, err := r.copyLink(ctx, key)
-	if err != nil {
+	if err := r.writeLink(ctx, key, v.digest); err != nil {
 		v.err = err
 		r.unsound()
 		return r.fail(ctx, err, key)
 	}
-	if v.there = wrote; wrote {
-		r.there.Add(v.digest)
-	}
+	r.tally.count(func(t *Totals) { t.Links++ })
+	v.there = true
+	r.there.Add(v.digest)
 	return nil
 }
 
@@ -315,7 +357,6 @@ func (r *repository) copyRest(ctx context.Context) error {
 		if d, err := r.stat(ctx, r.dst, backends.Destination, key); err == nil {
 			pr.dst = &d
 		}
-		r.noteUnknown(layout.Parse(key), key)
 		return r.carry(ctx, pr)
 	})
 }

@@ -21,7 +21,10 @@ const (
 // that workers who failed together do not come back together.
 func (e *engine) pause(ctx context.Context, try int) error {
 	d := firstPause << min(try, 8)
-	d = d/2 + rand.N(d)
+	return e.wait(ctx, d/2+rand.N(d))
+}
+
+func (e *engine) wait(ctx context.Context, d time.Duration) error {
 	if e.sleep != nil {
 		return e.sleep(ctx, d)
 	}

@@ -24,6 +24,9 @@ func (r *repository) revision(ctx context.Context, d digest.Digest) error {
 		return nil
 	}
 	key := layout.RevisionKey(r.name, d)
+	if err := r.failedBefore(key); err != nil {
+		return err
+	}
 	got, err := r.readLink(ctx, r.src, backends.Source, key)
 	if err != nil {
 		return r.noLink(ctx, key, err)
@@ -43,6 +46,9 @@ func (r *repository) layer(ctx context.Context, d digest.Digest) error {
 		return nil
 	}
 	key := layout.LayerKey(r.name, d)
+	if err := r.failedBefore(key); err != nil {
+		return err
+	}
 	if _, err := r.readLink(ctx, r.src, backends.Source, key); err != nil {
 		return r.noLink(ctx, key, err)
 	}
@@ -68,12 +74,16 @@ func (r *repository) alias(ctx context.Context, d digest.Digest) (digest.Digest,
 }
 
 // blob has the blob d brought to the destination, by one worker, however many
-// repositories ask for it at the same time.
+// repositories ask for it at the same time. So the copy is the pass's: what ends
+// the work on the one that asked first, or a wish to stop, does not end it.
 func (p *pass) blob(ctx context.Context, d digest.Digest) error {
 	if p.blobs.Has(d) {
 		return nil
 	}
-	_, err, _ := p.spot.Do(string(d), func() (any, error) { return nil, p.fetch(ctx, d) })
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	_, err, _ := p.spot.Do(string(d), func() (any, error) { return nil, p.fetch(p.ctx, d) })
 	return err
 }
 
@@ -82,6 +92,9 @@ func (p *pass) fetch(ctx context.Context, d digest.Digest) error {
 		return nil
 	}
 	k := layout.Parse(layout.BlobKey(d))
+	if err := p.failedBefore(k.String()); err != nil {
+		return err
+	}
 	there, errThere := p.stat(ctx, p.dst, backends.Destination, k.String())
 	if errThere != nil && !isMissing(errThere) {
 		return failed(p.fail(ctx, errThere, k.String()), errThere)
@@ -97,8 +110,7 @@ func (p *pass) fetch(ctx context.Context, d digest.Digest) error {
 	o, err := p.stat(ctx, p.src, backends.Source, k.String())
 	switch {
 	case err == nil && errThere == nil && there.Size == o.Size:
-		p.blobs.Add(d)
-		return nil
+		return p.onBothSides(ctx, k, o, there)
 	case isMissing(err) && errThere == nil:
 		p.blobs.Add(d)
 		return nil
@@ -108,6 +120,25 @@ func (p *pass) fetch(ctx context.Context, d digest.Digest) error {
 		return failed(p.fail(ctx, err, k.String()), err)
 	}
 	return p.fetchNow(ctx, k, o, errThere == nil)
+}
+
+// onBothSides takes a blob as right, or proves it where that is asked for and
+// no blob pass has done it.
+func (p *pass) onBothSides(ctx context.Context, k layout.Key, o, there backends.Object) error {
+	if !p.globs.some() || !p.RecheckExisting {
+		p.blobs.Add(k.Digest)
+		return nil
+	}
+	err := p.hashAt(ctx, p.dst, backends.Destination, there, k.Digest)
+	switch {
+	case err == nil:
+		p.blobs.Add(k.Digest)
+		p.tally.count(func(t *Totals) { t.Present++; t.Rechecked++ })
+		return nil
+	case backends.ClassOf(err) == backends.Corrupt || isMissing(err):
+		return p.fetchNow(ctx, k, o, true)
+	}
+	return failed(p.fail(ctx, err, k.String()), err)
 }
 
 func (p *pass) fetchNow(ctx context.Context, k layout.Key, o backends.Object, replace bool) error {
@@ -139,6 +170,7 @@ func (p *pass) fetchNow(ctx context.Context, k layout.Key, o backends.Object, re
 // read at the source: a store that buys durability in groups does not show
 // yet what was just put.
 func (r *repository) manifest(ctx context.Context, d digest.Digest) ([]byte, error) {
+	r.asked.Add(1)
 	if err := r.blob(ctx, d); err != nil {
 		return nil, err
 	}

@@ -102,11 +102,26 @@ func (r *repository) settleTags(ctx context.Context) error {
 		if t.held {
 			return nil
 		}
-		if err := r.settle(ctx, t); err != nil {
+		return r.settle(ctx, t)
+	})
+}
+
+// copyIndexes writes the index links of the tags that the destination shows,
+// when these are durable: index links alone would show as a tag that cannot be
+// pulled.
+func (r *repository) copyIndexes(ctx context.Context) error {
+	if r.out.Written > 0 {
+		if err := r.sync(ctx); err != nil {
 			return err
 		}
-		if t.have == "" {
-			return nil // index links alone would show as a tag that cannot be pulled
+	}
+	if r.lostAt != r.lost.Load() {
+		return nil // it may have been a tag; the next pass finds them missing
+	}
+	return each(ctx, r.Workers, len(r.tags), func(ctx context.Context, i int) error {
+		t := r.tags[i]
+		if t.held || t.have == "" {
+			return nil
 		}
 		return r.copyIndex(ctx, t)
 	})
@@ -157,14 +172,10 @@ func (r *repository) settlePause(ctx context.Context, try int) error {
 	if try == maxSettle-1 {
 		return nil
 	}
-	t := time.NewTimer(150 * time.Millisecond << try)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
+	if r.wait(ctx, 150*time.Millisecond<<try) != nil {
 		return context.Cause(ctx)
-	case <-t.C:
-		return nil
 	}
+	return nil
 }
 
 // ready judges what a tag names and makes it durable if it is new.
@@ -173,7 +184,7 @@ func (r *repository) ready(ctx context.Context, d digest.Digest) (verify.Verdict
 	if err != nil {
 		return v, err
 	}
-	if err := r.writeLate(ctx); err != nil {
+	if err := r.writeLate(ctx, v.Whole()); err != nil {
 		return v, err
 	}
 	switch {
@@ -186,19 +197,33 @@ func (r *repository) ready(ctx context.Context, d digest.Digest) (verify.Verdict
 }
 
 // writeLate writes the revision links that were found on the spot and makes
-// them durable. It is done by one tag at a time, and each waits for it: what
-// one finds another may be writing.
-func (r *repository) writeLate(ctx context.Context) error {
+// them durable, and so, for a tag that is about to be written, whatever has been
+// brought for it since the last Sync. It is done by one tag at a time, and each
+// waits for it: what one finds another may be writing.
+func (r *repository) writeLate(ctx context.Context, whole bool) error {
 	r.writing.Lock()
 	defer r.writing.Unlock()
 	late, err := r.takeLate(ctx)
-	if err != nil || len(late) == 0 {
+	if err != nil {
 		return err
+	}
+	if len(late) == 0 && (!whole || r.asked.Load() == r.settled) {
+		return nil
 	}
 	if err := r.writeLevels(ctx, late); err != nil {
 		return err
 	}
-	return r.sync(ctx)
+	return r.syncAsked(ctx)
+}
+
+// syncAsked makes durable all that answered a question of a closure so far.
+func (r *repository) syncAsked(ctx context.Context) error {
+	asked := r.asked.Load()
+	if err := r.sync(ctx); err != nil {
+		return err
+	}
+	r.settled = asked
+	return nil
 }
 
 // linked says that the revision and all that it names have their links at the

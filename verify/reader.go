@@ -74,6 +74,8 @@ func (r *Reader) Read(p []byte) (int, error) {
 	r.n += int64(n)
 	switch {
 	case r.n > r.size:
+		// Kept back, so that who counts too sees this error and not its own.
+		n -= int(min(r.n-r.size, int64(n)))
 		r.err = r.corrupt(fmt.Errorf("it is longer than the %d bytes it should have", r.size))
 	case err == nil:
 	case backends.ClassOf(err) != backends.Unknown:

@@ -88,6 +88,9 @@ func TestReader(t *testing.T) {
 					}
 				} else {
 					wantCorrupt(t, err, c.corrupt)
+					if int64(len(got)) > c.size {
+						t.Errorf("%d bytes of %d were handed on", len(got), c.size)
+					}
 				}
 				for range 3 { // the verdict stays
 					if n, again := r.Read(make([]byte, 10)); n != 0 || again == nil || c.corrupt == "" && again != io.EOF {

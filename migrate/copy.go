@@ -18,7 +18,7 @@ import (
 // copy brings one object across, proved against d unless that is empty, and
 // returns its size.
 func (e *engine) copy(ctx context.Context, o backends.Object, d digest.Digest) (int64, error) {
-	err := e.retry(ctx, func(try int) error {
+	err := e.retry(ctx, again(o.Size), func(try int) error {
 		if try > 0 || o.Size < 0 {
 			now, err := e.stat(ctx, e.src, backends.Source, o.Key)
 			if err != nil {
@@ -136,7 +136,7 @@ func (e *engine) stat(ctx context.Context, s backends.ReadStore, side backends.S
 
 // hashAt reads an object of one side and proves it.
 func (e *engine) hashAt(ctx context.Context, s backends.ReadStore, side backends.Side, o backends.Object, d digest.Digest) error {
-	return e.retry(ctx, func(int) error {
+	return e.retry(ctx, againLarge, func(int) error {
 		release, err := e.limits.copying(ctx, o.Size)
 		if err != nil {
 			return err

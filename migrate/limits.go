@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
@@ -88,8 +89,14 @@ func (p paced) Read(b []byte) (int, error) {
 	}
 	n, err := p.ReadCloser.Read(b)
 	if n > 0 {
-		if wait := p.rate.WaitN(p.ctx, n); wait != nil {
-			return n, wait
+		// Not WaitN: it fails at once, and with an error of its own, when the
+		// context will end before the bytes are due.
+		t := time.NewTimer(p.rate.ReserveN(time.Now(), n).Delay())
+		defer t.Stop()
+		select {
+		case <-p.ctx.Done():
+			return n, p.ctx.Err()
+		case <-t.C:
 		}
 	}
 	return n, err

@@ -19,7 +19,23 @@ const maxLink = 1 << 10
 // readLink reads a link and holds it to its form. What is not a link is an
 // error for which errors.Is(err, layout.ErrLink) holds.
 func (e *engine) readLink(ctx context.Context, s backends.ReadStore, side backends.Side, key string) (digest.Digest, error) {
-	data, err := e.readSmall(ctx, s, side, key, maxLink)
+	var d digest.Digest
+	more := 0
+	if side == backends.Source { // where a registry may be writing it
+		more = againSmall
+	}
+	err := e.retry(ctx, more, func(int) (err error) {
+		d, err = e.readLinkOnce(ctx, s, side, key)
+		return err
+	})
+	if err == nil {
+		e.breaker.succeeded()
+	}
+	return d, err
+}
+
+func (e *engine) readLinkOnce(ctx context.Context, s backends.ReadStore, side backends.Side, key string) (digest.Digest, error) {
+	data, err := e.readOnce(ctx, s, side, key, maxLink)
 	switch {
 	case backends.ClassOf(err) == backends.Corrupt:
 		return "", &backends.Error{Side: side, Op: "read", Key: key, Class: backends.Corrupt, Err: errors.Join(layout.ErrLink, err)}
@@ -58,7 +74,7 @@ func (p *pass) copyLink(ctx context.Context, key string) (wrote bool, err error)
 
 func (e *engine) writeLink(ctx context.Context, key string, d digest.Digest) error {
 	data := []byte(d)
-	err := e.retry(ctx, func(int) error {
+	err := e.retry(ctx, 0, func(int) error {
 		release, err := e.limits.request(ctx)
 		if err != nil {
 			return err

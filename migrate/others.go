@@ -165,30 +165,35 @@ func (p *pass) sameContent(ctx context.Context, pr pair) (bool, error) {
 
 // readSmall reads a whole object of at most limit bytes.
 func (e *engine) readSmall(ctx context.Context, s backends.ReadStore, side backends.Side, key string, limit int64) (data []byte, err error) {
-	err = e.retry(ctx, func(int) error {
-		release, err := e.limits.request(ctx)
-		if err != nil {
-			return err
-		}
-		defer release()
-		b, err := s.Open(ctx, key, 0)
-		if err != nil {
-			return backends.At(side, err)
-		}
-		data, err = io.ReadAll(io.LimitReader(b, limit+1))
-		if err = errors.Join(err, b.Close()); err != nil {
-			return backends.At(side, &backends.Error{Op: "read", Key: key, Class: backends.ClassOf(err), Err: err})
-		}
-		if int64(len(data)) > limit {
-			err := fmt.Errorf("it is longer than the %d bytes that make sense for it", limit)
-			return &backends.Error{Side: side, Op: "read", Key: key, Class: backends.Corrupt, Err: err}
-		}
-		return nil
+	err = e.retry(ctx, 0, func(int) error {
+		data, err = e.readOnce(ctx, s, side, key, limit)
+		return err
 	})
 	if err == nil {
 		e.breaker.succeeded()
 	}
 	return data, err
+}
+
+func (e *engine) readOnce(ctx context.Context, s backends.ReadStore, side backends.Side, key string, limit int64) ([]byte, error) {
+	release, err := e.limits.request(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	b, err := s.Open(ctx, key, 0)
+	if err != nil {
+		return nil, backends.At(side, err)
+	}
+	data, err := io.ReadAll(io.LimitReader(b, limit+1))
+	if err = errors.Join(err, b.Close()); err != nil {
+		return nil, backends.At(side, &backends.Error{Op: "read", Key: key, Class: backends.ClassOf(err), Err: err})
+	}
+	if int64(len(data)) > limit {
+		err := fmt.Errorf("it is longer than the %d bytes that make sense for it", limit)
+		return nil, &backends.Error{Side: side, Op: "read", Key: key, Class: backends.Corrupt, Err: err}
+	}
+	return data, nil
 }
 
 // checkAlso refuses prefixes that reach into the registry's own tree.

@@ -44,14 +44,14 @@ func interrupted(t testing.TB, src backends.ReadStore, dst backends.Store, o Opt
 // Interrupted anywhere, with or without the checkpoint of before, the same
 // command ends with equal trees.
 func TestResume(t *testing.T) {
-	dir, made := small(t)
+	dir, made := tiny(t)
 	want := treeOf(t, reader(t, dir))
 	for kind, open := range fresh {
 		for _, keep := range []bool{true, false} {
 			t.Run(fmt.Sprint(kind, "/checkpoint ", keep), func(t *testing.T) {
-				step := int64(17)
+				step := int64(6)
 				if testing.Short() {
-					step = 40
+					step = 25
 				}
 				runs := 0
 				for k := int64(1); ; k += step {

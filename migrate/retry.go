@@ -38,21 +38,34 @@ func (e *engine) wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// How often corrupt content is read again before it is called damage. A bit may
+// flip on the way. And registry 2.8 makes a link or a manifest empty before it
+// writes it, so a small object at a live source may be seen half written: it
+// gets a second chance and some 150 to 450 milliseconds for each.
+const (
+	againLarge = 1
+	againSmall = 2
+	smallSize  = 1 << 20 // bytes
+)
+
+func again(size int64) int {
+	if size > smallSize {
+		return againLarge
+	}
+	return againSmall
+}
+
 // retry calls f until it succeeds, fails for good, or has been tried
-// maxTries times. Corrupt content is read once more, since a bit may flip on
-// the way; twice corrupt is damage.
-func (e *engine) retry(ctx context.Context, f func(try int) error) error {
+// maxTries times; corrupt is how often it is called again after that class.
+func (e *engine) retry(ctx context.Context, corrupt int, f func(try int) error) error {
 	for try := 0; ; try++ {
 		err := f(try)
 		class := backends.ClassOf(err)
-		again := class.Retryable() || class == backends.Corrupt && try == 0
+		again := class.Retryable() || class == backends.Corrupt && try < corrupt
 		if err == nil || !again || try >= maxTries-1 || cancelled(ctx, err) {
 			return err
 		}
 		e.progress.retried()
-		if class == backends.Corrupt {
-			continue
-		}
 		if wait := e.pause(ctx, try); wait != nil {
 			return wait
 		}

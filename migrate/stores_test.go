@@ -220,3 +220,30 @@ func (g *groups) Sync(ctx context.Context) error {
 	}
 	return nil
 }
+
+// flaky lists some keys and fails after each few of them.
+type flaky struct {
+	backends.ReadStore
+	keys  []string
+	every int
+	calls int
+}
+
+func (f *flaky) List(_ context.Context, _, after string) iter.Seq2[backends.Object, error] {
+	f.calls++
+	return func(yield func(backends.Object, error) bool) {
+		n := 0
+		for _, k := range f.keys {
+			if k <= after {
+				continue
+			}
+			if n++; n > f.every {
+				yield(backends.Object{}, &backends.Error{Op: "list", Class: backends.Throttled})
+				return
+			}
+			if !yield(backends.Object{Key: k}, nil) {
+				return
+			}
+		}
+	}
+}

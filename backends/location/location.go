@@ -19,25 +19,31 @@ import (
 
 	"github.com/regferry/regferry/backends"
 	"github.com/regferry/regferry/backends/bucket"
-	"github.com/regferry/regferry/backends/filesystem"
 )
+
+// place is a location that was understood; each system has its type.
+type place interface {
+	source() (backends.ReadStore, error)
+	destination() (backends.Store, error)
+	identity() (string, error)
+}
 
 // OpenSource opens a location that is only read.
 func OpenSource(raw string) (backends.ReadStore, error) {
-	dir, o, err := parse(raw)
+	p, err := parse(raw)
 	if err != nil {
 		return nil, err
 	}
-	return filesystem.OpenReader(dir, o)
+	return p.source()
 }
 
 // OpenDestination opens a location that is written, and makes its directory.
 func OpenDestination(raw string) (backends.Store, error) {
-	dir, o, err := parse(raw)
+	p, err := parse(raw)
 	if err != nil {
 		return nil, err
 	}
-	return filesystem.Open(dir, o)
+	return p.destination()
 }
 
 // OpenAsItIs opens a destination only to look at it. One that does not exist
@@ -50,10 +56,30 @@ func OpenAsItIs(raw string) (backends.ReadStore, error) {
 	return s, err
 }
 
-// Path returns the directory of a location that is a volume.
+// Identity names the place wherever the program is started and however the
+// location is written: the absolute path of a volume, or the address of a
+// bucket without what does not tell one from another. Nothing is opened.
+func Identity(raw string) (string, error) {
+	p, err := parse(raw)
+	if err != nil {
+		return "", err
+	}
+	return p.identity()
+}
+
+// ErrNotVolume says that a location is no directory.
+var ErrNotVolume = errors.New("it is no directory")
+
+// Path returns the directory of a location that is a volume, else ErrNotVolume.
 func Path(raw string) (dir string, err error) {
-	dir, _, err = parse(raw)
-	return dir, err
+	p, err := parse(raw)
+	if err != nil {
+		return "", err
+	}
+	if v, ok := p.(volume); ok {
+		return v.dir, nil
+	}
+	return "", &Error{raw, ErrNotVolume}
 }
 
 // Error says what is wrong with a location, and shows a right one.
@@ -62,105 +88,99 @@ type Error struct {
 	Err      error
 }
 
-// Error quotes the location.
+// Error quotes the location, without what may be a secret in it.
 func (e *Error) Error() string {
-	return fmt.Sprintf("location %q: %v; write a directory such as /var/lib/registry or file:///mnt/nfs/registry?uid=1000&gid=1000", e.Location, e.Err)
+	example := "write a directory such as /var/lib/registry or file:///mnt/nfs/registry?uid=1000&gid=1000"
+	if strings.HasPrefix(e.Location, "s3:") {
+		example = "write s3://bucket/rootdirectory?region=eu-central-1 or s3://bucket?endpoint=https://minio.example.com:9000"
+	}
+	return fmt.Sprintf("location %q: %v; %s", Redacted(e.Location), e.Err, example)
 }
 
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-func parse(raw string) (dir string, o filesystem.Options, err error) {
-	dir, o, err = parseFile(raw)
-	if err != nil {
-		return "", o, &Error{raw, err}
+// Redacted is a location to be shown: it leaves out user names, passwords and the values of all options but
+// those that are known not to be secret. One that cannot be parsed is cut
+// where any of these may begin.
+func Redacted(raw string) string {
+	scheme, rest, isURL := strings.Cut(raw, "://")
+	if !isURL {
+		return raw
 	}
-	return dir, o, nil
+	head, query, hasQuery := strings.Cut(rest, "?")
+	if at := strings.LastIndexByte(head, '@'); at >= 0 {
+		head = "..." + head[at:]
+	}
+	out := scheme + "://" + head
+	if !hasQuery {
+		return out
+	}
+	options := strings.Split(query, "&")
+	for i, o := range options {
+		name, value, _ := strings.Cut(o, "=")
+		if !slices.Contains(harmless, name) || strings.ContainsRune(value, '@') {
+			options[i] = name + "=..."
+		}
+	}
+	return out + "?" + strings.Join(options, "&")
 }
 
-func parseFile(raw string) (string, filesystem.Options, error) {
-	o := filesystem.Options{}
-	scheme, rest, isURL := strings.Cut(raw, "://")
+var harmless = append(append([]string{}, fileOptions...), s3Options...)
+
+func parse(raw string) (p place, err error) {
+	scheme, _, isURL := strings.Cut(raw, "://")
 	switch {
 	case raw == "":
-		return "", o, fmt.Errorf("it is empty")
-	case !isURL:
-		return raw, o, nil
-	case scheme != "file":
-		return "", o, fmt.Errorf("the scheme %q is not known here, only file and plain paths are", scheme)
+		err = errors.New("it is empty")
+	case !isURL, scheme == "file":
+		p, err = parseFile(raw)
+	case scheme == "s3":
+		p, err = parseS3(raw)
+	default:
+		err = fmt.Errorf("the scheme %q is not known here, only file, s3 and plain paths are", scheme)
 	}
-	u, err := url.Parse(raw)
-	switch {
-	case err != nil:
-		return "", o, err
-	case u.Host != "" || u.Path == "":
-		return "", o, fmt.Errorf("a file URL has three slashes and an absolute path, not file://%s", rest)
-	case u.User != nil || u.Fragment != "":
-		return "", o, fmt.Errorf("a file URL has a path and options, nothing else")
+	if err != nil {
+		return nil, &Error{raw, err}
 	}
-	o, err = options(u.RawQuery, o)
-	return u.Path, o, err
+	return p, nil
 }
 
-// options reads the query. A name that is not known is an error: an option
-// with a slip in it must not be one that is silently not in force.
-func options(query string, o filesystem.Options) (filesystem.Options, error) {
+// parseURL leaves out of its error what url.Parse repeats of the input.
+func parseURL(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	var wrong *url.Error
+	if errors.As(err, &wrong) {
+		return nil, wrong.Err
+	}
+	return u, err
+}
+
+// options reads a query. A name that is not known is an error: an option with
+// a slip in it must not be one that is silently not in force.
+func options(query string, known []string, set func(name, value string) error) error {
 	q, err := url.ParseQuery(query)
 	if err != nil {
-		return o, err
+		return err
 	}
 	for name, values := range q {
 		if len(values) != 1 {
-			return o, fmt.Errorf("the option %s is given %d times", name, len(values))
+			return fmt.Errorf("the option %s is given %d times", name, len(values))
 		}
-		if err := option(&o, name, values[0]); err != nil {
-			return o, err
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("the option %q is not known, these are: %s", name, strings.Join(slices.Sorted(slices.Values(known)), ", "))
+		}
+		if err := set(name, values[0]); err != nil {
+			return err
 		}
 	}
-	return o, nil
+	return nil
 }
 
-func option(o *filesystem.Options, name, value string) (err error) {
-	switch name {
-	case "file_mode":
-		o.FileMode, err = mode(name, value)
-	case "dir_mode":
-		o.DirMode, err = mode(name, value)
-	case "uid":
-		o.Owner = owned(o.Owner)
-		o.Owner.UID, err = id(name, value)
-	case "gid":
-		o.Owner = owned(o.Owner)
-		o.Owner.GID, err = id(name, value)
-	case "fsync":
-		o.Fsync = filesystem.Fsync(value)
-	default:
-		known := []string{"file_mode", "dir_mode", "uid", "gid", "fsync"}
-		slices.Sort(known)
-		return fmt.Errorf("the option %q is not known, these are: %s", name, strings.Join(known, ", "))
-	}
-	return err
-}
-
-func owned(o *filesystem.Owner) *filesystem.Owner {
-	if o == nil {
-		return &filesystem.Owner{UID: -1, GID: -1}
-	}
-	return o
-}
-
-func mode(name, value string) (fs.FileMode, error) {
-	m, err := strconv.ParseUint(value, 8, 12)
+func yes(name, value string) (bool, error) {
+	b, err := strconv.ParseBool(value)
 	if err != nil {
-		return 0, fmt.Errorf("%s=%s is no octal mode such as 0644", name, value)
+		return false, fmt.Errorf("%s=%s is neither true nor false", name, value)
 	}
-	return fs.FileMode(m), nil
-}
-
-func id(name, value string) (int, error) {
-	n, err := strconv.ParseUint(value, 10, 31)
-	if err != nil {
-		return 0, fmt.Errorf("%s=%s is no number such as 1000", name, value)
-	}
-	return int(n), nil
+	return b, nil
 }

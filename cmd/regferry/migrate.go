@@ -56,8 +56,8 @@ func newMigrate(sig *signals, code *int) *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&m.from, "from", "", "the storage to read: a directory, or file:///DIRECTORY")
-	f.StringVar(&m.to, "to", "", "the storage to write: likewise; options as a query: file_mode, dir_mode, uid, gid, fsync")
+	f.StringVar(&m.from, "from", "", "the storage to read: a directory, file:///DIRECTORY, or s3://BUCKET/PREFIX")
+	f.StringVar(&m.to, "to", "", "the storage to write: likewise; options as a query, such as ?uid=1000 or ?region=eu-central-1")
 	f.StringVar(&m.checkpoint, "checkpoint", "", "`FILE` to go on from; \"none\" for none (default one for each pair of locations below ~/.local/state/regferry)")
 	f.StringVar(&m.report, "report", "", "write a report in JSON to `FILE`")
 	f.BoolVar(&m.dryRun, "dry-run", false, "say what would be copied, and copy nothing")
@@ -135,7 +135,7 @@ func sideError(flag, raw string, side backends.Side, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		hint = "; is the volume mounted? A destination is made, the directory above it is not"
 	}
-	return fmt.Errorf("%s %s: %w%s", flag, raw, backends.At(side, err), hint)
+	return fmt.Errorf("%s %s: %w%s", flag, location.Redacted(raw), backends.At(side, err), hint)
 }
 
 func (m *migration) openReport() (*report.File, *recorder, error) {

@@ -11,6 +11,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/backends/location"
 	"github.com/regferry/regferry/migrate"
 	"github.com/regferry/regferry/verify/layout"
 	"github.com/regferry/regferry/verify/report"
@@ -110,7 +111,7 @@ type document struct {
 func (o outcome) document() document {
 	d := document{
 		Program: "regferry", Version: version(), Root: strings.TrimSuffix(layout.Root, "/"),
-		Source: o.m.from, Destination: o.m.to, Started: o.started.UTC(), Finished: o.finished.UTC(),
+		Source: location.Redacted(o.m.from), Destination: location.Redacted(o.m.to), Started: o.started.UTC(), Finished: o.finished.UTC(),
 		DryRun: o.m.dryRun, Final: o.m.options.Final, Complete: o.summary.Complete && o.err == nil,
 		Metadata: "storage", Totals: o.summary.Last(), Passes: o.summary.Passes,
 	}

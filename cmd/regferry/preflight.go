@@ -66,11 +66,9 @@ func checkpointPath(log *slog.Logger, given, from, to string) (string, error) {
 			log.Warn("no checkpoint: an interrupted run begins anew; name one with --checkpoint FILE", "reason", err)
 			return "", nil
 		}
-		a, errA := location.Path(from)
-		b, errB := location.Path(to)
-		a, errC := filepath.Abs(a)
-		b, errD := filepath.Abs(b)
-		if err := errors.Join(errA, errB, errC, errD); err != nil {
+		a, errA := location.Identity(from)
+		b, errB := location.Identity(to)
+		if err := errors.Join(errA, errB); err != nil {
 			return "", err
 		}
 		sum := sha256.Sum256([]byte(a + "\x00" + b))
@@ -102,19 +100,17 @@ func stateDir() (string, error) {
 func (m *migration) looksLikeRegistry(ctx context.Context, src backends.ReadStore) error {
 	for _, err := range src.List(ctx, layout.Root, "") {
 		if err != nil {
-			return fmt.Errorf("--from %s: %w", m.from, &migrate.Fault{Err: backends.At(backends.Source, err)})
+			return fmt.Errorf("--from %s: %w", location.Redacted(m.from), &migrate.Fault{Err: backends.At(backends.Source, err)})
 		}
 		return nil
 	}
-	dir, err := location.Path(m.from)
-	if err != nil {
-		return err
+	hint := "give what holds docker/, the rootdirectory of the registry's configuration"
+	if dir, err := location.Path(m.from); err == nil {
+		if found := nearby(dir); found != "" {
+			hint = "there is one in " + found + ": try --from " + found
+		}
 	}
-	hint := "give the directory that holds docker/, the rootdirectory of the registry's configuration"
-	if found := nearby(dir); found != "" {
-		hint = "there is one in " + found + ": try --from " + found
-	}
-	return usageError{fmt.Errorf("--from %s: there is no registry in it, nothing lies below %s; %s", m.from, strings.TrimSuffix(layout.Root, "/"), hint)}
+	return usageError{fmt.Errorf("--from %s: there is no registry in it, nothing lies below %s; %s", location.Redacted(m.from), strings.TrimSuffix(layout.Root, "/"), hint)}
 }
 
 // nearby looks for a registry where one is often meant: a level or two below

@@ -1,0 +1,82 @@
+package location
+
+import (
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/backends/filesystem"
+)
+
+// volume is a directory.
+type volume struct {
+	dir string
+	o   filesystem.Options
+}
+
+func (v volume) source() (backends.ReadStore, error)  { return filesystem.OpenReader(v.dir, v.o) }
+func (v volume) destination() (backends.Store, error) { return filesystem.Open(v.dir, v.o) }
+func (v volume) identity() (string, error)            { return filepath.Abs(v.dir) }
+
+var fileOptions = []string{"file_mode", "dir_mode", "uid", "gid", "fsync"}
+
+func parseFile(raw string) (place, error) {
+	var o filesystem.Options
+	_, rest, isURL := strings.Cut(raw, "://")
+	if !isURL {
+		return volume{raw, o}, nil
+	}
+	u, err := parseURL(raw)
+	switch {
+	case err != nil:
+		return nil, err
+	case u.Host != "" || u.Path == "":
+		return nil, fmt.Errorf("a file URL has three slashes and an absolute path, not file://%s", rest)
+	case u.User != nil || u.Fragment != "":
+		return nil, fmt.Errorf("a file URL has a path and options, nothing else")
+	}
+	err = options(u.RawQuery, fileOptions, func(name, value string) (err error) {
+		switch name {
+		case "file_mode":
+			o.FileMode, err = mode(name, value)
+		case "dir_mode":
+			o.DirMode, err = mode(name, value)
+		case "uid":
+			o.Owner = owned(o.Owner)
+			o.Owner.UID, err = id(name, value)
+		case "gid":
+			o.Owner = owned(o.Owner)
+			o.Owner.GID, err = id(name, value)
+		case "fsync":
+			o.Fsync = filesystem.Fsync(value)
+		}
+		return err
+	})
+	return volume{u.Path, o}, err
+}
+
+func owned(o *filesystem.Owner) *filesystem.Owner {
+	if o == nil {
+		return &filesystem.Owner{UID: -1, GID: -1}
+	}
+	return o
+}
+
+func mode(name, value string) (fs.FileMode, error) {
+	m, err := strconv.ParseUint(value, 8, 12)
+	if err != nil {
+		return 0, fmt.Errorf("%s=%s is no octal mode such as 0644", name, value)
+	}
+	return fs.FileMode(m), nil
+}
+
+func id(name, value string) (int, error) {
+	n, err := strconv.ParseUint(value, 10, 31)
+	if err != nil {
+		return 0, fmt.Errorf("%s=%s is no number such as 1000", name, value)
+	}
+	return int(n), nil
+}

@@ -1,0 +1,106 @@
+package s3
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/regferry/regferry/backends"
+)
+
+// blobs is where a registry has its blobs; the one place where this package
+// knows of registries, because their own uploads must not be shot.
+const blobs = "docker/registry/v2/blobs/"
+
+// isBlob says whether a key holds content that never changes, so that any
+// upload to it is over once the object is there.
+func isBlob(key string) bool { return strings.HasPrefix(key, blobs) && strings.HasSuffix(key, "/data") }
+
+// Clean aborts unfinished uploads of blobs, older than Options.DeadAfter, that
+// are neither in keep nor of this process. A registry pushes in parts as well,
+// to keys below _uploads, which are left alone, and copies large ones in parts
+// to a blob's key, which takes minutes; nothing in the list of uploads tells
+// whose one is, so only age does.
+//
+// MinIO lists uploads of one exact key only: nothing is found there. What dead
+// runs left of a blob is also aborted when that blob is stored.
+func (s *Store) Clean(ctx context.Context, keep map[string]bool) (int, error) {
+	uploads, err := s.uploads(ctx, blobs)
+	if err != nil {
+		if s.cannotList(err) {
+			return 0, nil
+		}
+		return 0, s.failed("clean", "", err)
+	}
+	removed := 0
+	for _, u := range uploads {
+		id, key := aws.ToString(u.UploadId), strings.TrimPrefix(aws.ToString(u.Key), s.o.Prefix)
+		if keep[id] || s.holds(id) || !isBlob(key) || u.Initiated == nil || time.Since(*u.Initiated) < s.o.DeadAfter {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return removed, fail("clean", "", err)
+		}
+		s.abort(ctx, key, id)
+		removed++
+	}
+	return removed, nil
+}
+
+// uploads lists the unfinished ones below a prefix, at most 100,000.
+func (s *Store) uploads(ctx context.Context, prefix string) ([]types.MultipartUpload, error) {
+	var all []types.MultipartUpload
+	p := s3.NewListMultipartUploadsPaginator(s.client, &s3.ListMultipartUploadsInput{Bucket: &s.o.Bucket, Prefix: s.name(prefix)})
+	for p.HasMorePages() && len(all) < 100_000 {
+		out, err := p.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, out.Uploads...)
+	}
+	return all, nil
+}
+
+// staleUploads are those of a blob that were begun before this one, by the
+// service's clock. They end when the blob is stored: whoever is still at it
+// has lost nothing but time.
+func (s *Store) staleUploads(ctx context.Context, key, id string) []string {
+	if !isBlob(key) {
+		return nil
+	}
+	uploads, err := s.uploads(ctx, key)
+	if err != nil {
+		s.cannotList(err)
+		return nil
+	}
+	var mine time.Time
+	for _, u := range uploads {
+		if aws.ToString(u.UploadId) == id {
+			mine = aws.ToTime(u.Initiated)
+		}
+	}
+	var stale []string
+	for _, u := range uploads {
+		other := aws.ToString(u.UploadId)
+		if aws.ToString(u.Key) == s.o.Prefix+key && other != id && !aws.ToTime(u.Initiated).After(mine) && !s.holds(other) {
+			stale = append(stale, other)
+		}
+	}
+	return stale
+}
+
+func (s *Store) cannotList(err error) bool {
+	switch classOf(err) {
+	case backends.Denied:
+		s.notice("unfinished uploads of dead runs are not looked for: s3:ListBucketMultipartUploads is denied")
+		return true
+	case backends.Unsupported:
+		s.notice("unfinished uploads of dead runs are not looked for: the store cannot list them")
+		return true
+	}
+	return false
+}

@@ -1,0 +1,53 @@
+// Package s3 is a bucket as a store: Amazon S3, or a service that speaks its
+// protocol. A key is Options.Prefix and the registry's path, as the registry
+// has it with its rootdirectory.
+//
+// # What is proved
+//
+// A blob's digest is its SHA-256. A blob in one request says it twice: in the
+// signature, over HTTPS as well, and as x-amz-checksum-sha256, which the service
+// keeps. So the service refuses a wrong byte, and nothing is hashed or read
+// twice. Contents are read whole before the request, with their source's verdict,
+// so a bad source makes no request, and a repeated request needs no source.
+//
+// Larger contents go in parts, each with the same two; S3 has no SHA-256 of a
+// whole in parts, so the source's verdict is awaited before the upload is
+// completed. There is no second hash of the whole here.
+//
+// Some services accept a wrong checksum (Swift's s3api and Ceph RGW accept a
+// wrong x-amz-checksum-sha256), so Open puts a tiny object with wrong claims:
+// what is refused then is used. Where only Content-MD5 is compared, that is
+// sent; where nothing is, each object is read again, and removed if it is wrong.
+// A table of services and versions was rejected: it is out of date at once.
+//
+// # Decisions
+//
+// The client is the SDK's own and not gocloud's s3blob, which hides start-after,
+// the payload's hash, and uploads that a later process goes on with. Reading by
+// s3blob with the same client was rejected: two sets of errors for one service.
+//
+// All parts come from one pool with a bound for the store, and a part is
+// reserved before its source is opened, which may have a connection that does
+// not wait. The SDK's transfer manager was rejected: it allocates by itself,
+// knows no resuming, and has no place for the verdict.
+//
+// An upload's identifier is the token of a resume. It is no secret: without
+// credentials it opens nothing. Parts count from the first to the offset that
+// was reported; those behind are sent again, since the state of the hash is not
+// known there. The size of a part is then that of the upload, not of the options.
+//
+// An ETag is an MD5 only sometimes, see etags. It is what makes a pass with
+// nothing to do cost a listing and no request for each tag.
+//
+// Unfinished uploads of dead runs cost money and show nowhere. Those of a blob
+// are aborted when the blob is stored, because then nobody needs them; all
+// others by age. Deciding by the initiator was rejected: a registry may have the
+// same credentials. Where a policy forbids to abort or to list, as the one
+// documented for Docker Trusted Registry does, the notice says so once.
+//
+// The SDK's retries are limited by tokens that an outage of seconds uses up;
+// here they are limited by their number only, for each request.
+//
+// Not here: SSE-C, which no registry can read; Requester Pays; Object Lock;
+// directory buckets, which list in no order; anonymous reading.
+package s3

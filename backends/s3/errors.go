@@ -1,0 +1,228 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/regferry/regferry/backends"
+)
+
+// refusal is an error of our own making, with its class.
+type refusal struct {
+	class backends.Class
+	text  string
+}
+
+func (r *refusal) Error() string { return r.text }
+
+// sizeError is a content that is longer or shorter than it was said to be
+// (rule P3); of a longer one, only so much was read as tells.
+type sizeError struct{ got, want int64 }
+
+func (e sizeError) Error() string {
+	if e.got < e.want {
+		return fmt.Sprintf("the content ended after %d of %d bytes", e.got, e.want)
+	}
+	return fmt.Sprintf("the content goes on after %d bytes", e.want)
+}
+
+func (e sizeError) Unwrap() error {
+	if e.got < e.want {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+
+// sourceError is what a content's reader said. It has the class it brings
+// along, not one of this store.
+type sourceError struct{ err error }
+
+func (e sourceError) Error() string { return "reading the content: " + e.err.Error() }
+func (e sourceError) Unwrap() error { return e.err }
+
+// answer shortens what the SDK says, which names the operation twice and a
+// host identifier of 76 characters, to what an operator can use.
+type answer struct{ err error }
+
+func (a answer) Unwrap() error { return a.err }
+
+func (a answer) Error() string {
+	var (
+		api      smithy.APIError
+		response *awshttp.ResponseError
+		archived *types.InvalidObjectState
+	)
+	if !errors.As(a.err, &api) {
+		var send *smithyhttp.RequestSendError
+		if errors.As(a.err, &send) {
+			return send.Err.Error()
+		}
+		return a.err.Error()
+	}
+	text := api.ErrorCode()
+	if m := api.ErrorMessage(); m != "" {
+		text += ": " + strings.TrimSuffix(m, ".")
+	}
+	if errors.As(a.err, &archived) {
+		text = fmt.Sprintf("it is archived (storage class %s) and cannot be read: restore it first, with aws s3api restore-object or by the bucket's batch operations", archived.StorageClass)
+	}
+	if errors.As(a.err, &response) {
+		if region := response.Response.Header.Get("X-Amz-Bucket-Region"); region != "" && response.HTTPStatusCode() >= 300 && response.HTTPStatusCode() < 401 {
+			text += "; the bucket is in the region " + region
+		}
+		text += fmt.Sprintf(" [HTTP %d", response.HTTPStatusCode())
+		if response.RequestID != "" {
+			text += ", request " + response.RequestID
+		}
+		text += "]"
+	}
+	return text
+}
+
+// fail makes the error of an operation on a key. What ended because of its
+// context stays unclassified.
+func fail(op, key string, err error) error {
+	class := classOf(err)
+	var api smithy.APIError
+	var canceled *smithy.CanceledError
+	if errors.As(err, new(answer)) {
+		return &backends.Error{Op: op, Key: key, Class: class, Err: err}
+	}
+	if errors.As(err, &api) || errors.As(err, new(*smithy.OperationError)) && !errors.As(err, &canceled) {
+		err = answer{err}
+	}
+	return &backends.Error{Op: op, Key: key, Class: class, Err: err}
+}
+
+func classOf(err error) backends.Class {
+	var (
+		r      *refusal
+		source sourceError
+		size   sizeError
+		api    smithy.APIError
+		status interface{ HTTPStatusCode() int }
+		sent   *smithyhttp.RequestSendError
+		parse  *smithy.DeserializationError
+		onNet  net.Error
+	)
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.As(err, &source):
+		return backends.Unknown // a class, if there is one, is further inside
+	case errors.As(err, &size):
+		return backends.Changed
+	case errors.As(err, &r):
+		return r.class
+	case errors.As(err, &api) && classOfCode(api.ErrorCode()) != backends.Unknown:
+		return classOfCode(api.ErrorCode())
+	case errors.As(err, &status) && classOfStatus(status.HTTPStatusCode()) != backends.Unknown:
+		return classOfStatus(status.HTTPStatusCode())
+	case errors.As(err, &sent), errors.As(err, &parse), errors.As(err, &onNet), errors.Is(err, io.ErrUnexpectedEOF):
+		return backends.Transient
+	}
+	return backends.Unknown
+}
+
+// codes are those of AWS, and what versitygw and MinIO add. A bucket that is
+// missing is no key that is missing: it is Denied, so that a run ends after
+// some of those and nothing is taken for absent. KMS refuses with codes of its
+// own, all for want of a right or a key.
+var codes = map[string]backends.Class{
+	"NoSuchKey": backends.NotFound, "NotFound": backends.NotFound, "NoSuchUpload": backends.NotFound,
+
+	"AccessDenied": backends.Denied, "SignatureDoesNotMatch": backends.Denied, "InvalidAccessKeyId": backends.Denied,
+	"ExpiredToken": backends.Denied, "ExpiredTokenException": backends.Denied, "InvalidToken": backends.Denied,
+	"TokenRefreshRequired": backends.Denied, "RequestTimeTooSkewed": backends.Denied, "AllAccessDisabled": backends.Denied,
+	"AccountProblem": backends.Denied, "InvalidSecurity": backends.Denied, "NoSuchBucket": backends.Denied,
+	"PermanentRedirect": backends.Denied, "AuthorizationHeaderMalformed": backends.Denied, "IllegalLocationConstraintException": backends.Denied,
+
+	"SlowDown": backends.Throttled, "SlowDownRead": backends.Throttled, "SlowDownWrite": backends.Throttled,
+	"ServiceUnavailable": backends.Throttled, "RequestTimeout": backends.Throttled, "RequestLimitExceeded": backends.Throttled,
+	"TooManyRequests": backends.Throttled, "TooManyRequestsException": backends.Throttled, "BandwidthLimitExceeded": backends.Throttled,
+
+	"InternalError": backends.Transient, "IncompleteBody": backends.Transient, "OperationAborted": backends.Transient,
+
+	"BadDigest": backends.Corrupt, "InvalidDigest": backends.Corrupt,
+	"XAmzContentSHA256Mismatch": backends.Corrupt, "XAmzContentChecksumMismatch": backends.Corrupt,
+
+	"PreconditionFailed": backends.Changed, "ConditionalRequestConflict": backends.Changed, "InvalidRange": backends.Changed,
+	"InvalidPart": backends.Changed, "InvalidPartOrder": backends.Changed,
+
+	"QuotaExceeded": backends.Full, "InsufficientStorage": backends.Full, "XMinioStorageFull": backends.Full,
+	"XMinioAdminBucketQuotaExceeded": backends.Full, "InsufficientCapacity": backends.Full,
+
+	"KeyTooLongError": backends.Unsupported, "KeyTooLong": backends.Unsupported, "ObjectParentIsFile": backends.Unsupported,
+	"ExistingObjectIsDirectory": backends.Unsupported, "DirectoryObjectContainsData": backends.Unsupported,
+	"XMinioInvalidObjectName": backends.Unsupported, "XMinioInvalidResourceName": backends.Unsupported, "XMinioObjectExistsAsDirectory": backends.Unsupported,
+	"XMinioParentIsObject": backends.Unsupported, "NotImplemented": backends.Unsupported, "MethodNotAllowed": backends.Unsupported,
+	"EntityTooLarge": backends.Unsupported, "InvalidObjectState": backends.Unsupported, "InvalidStorageClass": backends.Unsupported,
+	"InvalidBucketName": backends.Unsupported, "AccessControlListNotSupported": backends.Unsupported, "InvalidURI": backends.Unsupported,
+}
+
+func classOfCode(code string) backends.Class {
+	if strings.HasPrefix(code, "Throttl") {
+		return backends.Throttled
+	}
+	if strings.HasPrefix(code, "KMS.") {
+		return backends.Denied
+	}
+	return codes[code]
+}
+
+func classOfStatus(status int) backends.Class {
+	switch status {
+	case http.StatusNotFound:
+		return backends.NotFound
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusMovedPermanently, http.StatusTemporaryRedirect:
+		return backends.Denied
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusRequestTimeout:
+		return backends.Throttled
+	case http.StatusPreconditionFailed, http.StatusConflict:
+		return backends.Changed
+	case http.StatusInsufficientStorage:
+		return backends.Full
+	case http.StatusNotImplemented, http.StatusMethodNotAllowed, http.StatusRequestURITooLong:
+		return backends.Unsupported
+	}
+	if status >= 500 {
+		return backends.Transient
+	}
+	return backends.Unknown
+}
+
+// hasCode says whether a service answered with one of these codes.
+func hasCode(err error, codes ...string) bool {
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return false
+	}
+	for _, c := range codes {
+		if api.ErrorCode() == c {
+			return true
+		}
+	}
+	return false
+}
+
+// hasStatus says whether a service answered with one of these.
+func hasStatus(err error, codes ...int) bool {
+	var status interface{ HTTPStatusCode() int }
+	if !errors.As(err, &status) {
+		return false
+	}
+	for _, c := range codes {
+		if status.HTTPStatusCode() == c {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,95 @@
+package s3
+
+import (
+	"context"
+	"crypto/md5"
+	"crypto/rand"
+	"net/http"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/regferry/regferry/backends"
+)
+
+// scratch is beside docker/, never inside it.
+const scratch = ".regferry/"
+
+// proof is which wrong claims a store refuses. Where it refuses none, what was
+// written is read again.
+type proof struct{ sum, payload, md5 bool }
+
+func (p proof) any() bool { return p.sum || p.payload || p.md5 }
+
+// String names them in the order of worth.
+func (p proof) String() string {
+	var names []string
+	if p.sum {
+		names = append(names, "x-amz-checksum-sha256")
+	}
+	if p.payload {
+		names = append(names, "signed payload")
+	}
+	if p.md5 {
+		names = append(names, "Content-MD5")
+	}
+	if names == nil {
+		return "nothing; objects are read back"
+	}
+	return strings.Join(names, ", ")
+}
+
+// probe puts an object, and then the same one with a wrong claim after the
+// other. Where these are accepted nothing has changed.
+func (s *Store) probe(ctx context.Context) error {
+	key := scratch + "probe-" + strings.ToLower(rand.Text())
+	content := []byte("regferry asks here whether the store refuses wrong checksums\n")
+	right := hashOf(content)
+	wrong := hashOf(right)
+	out, err := s.putObject(ctx, key, content, claim{payload: right, sum: right})
+	without := hasStatus(err, http.StatusBadRequest, http.StatusNotImplemented)
+	if without { // some refuse the header itself
+		out, err = s.putObject(ctx, key, content, claim{payload: right})
+	}
+	if err != nil {
+		return err
+	}
+	defer s.removeProbe(ctx, key)
+	s.etags.mu.Lock()
+	s.etags.compare(content, aws.ToString(out.ETag), plain(out.ServerSideEncryption, out.SSECustomerAlgorithm))
+	s.etags.mu.Unlock()
+	if !without {
+		if s.proof.sum, err = s.refuses(ctx, key, content, claim{payload: right, sum: wrong}); err != nil {
+			return err
+		}
+	}
+	if s.proof.payload, err = s.refuses(ctx, key, content, claim{payload: wrong}); err != nil || s.proof.any() {
+		return err
+	}
+	bad := md5.Sum(right)
+	if s.proof.md5, err = s.refuses(ctx, key, content, claim{payload: right, md5: bad[:]}); err == nil && !s.proof.any() {
+		s.notice("the store refuses no wrong checksum of any kind: each object is read again after it is written")
+	}
+	return err
+}
+
+// refuses says whether the store refuses a wrong claim. As the right one was
+// accepted, 403 is a refusal, too: of a signature made over another hash than
+// that of what came.
+func (s *Store) refuses(ctx context.Context, key string, content []byte, c claim) (bool, error) {
+	_, err := s.putObject(ctx, key, content, c)
+	if classOf(err) == backends.Corrupt || hasStatus(err, http.StatusBadRequest, http.StatusForbidden) {
+		return true, nil
+	}
+	return false, err
+}
+
+func (s *Store) removeProbe(ctx context.Context, key string) {
+	ctx, cancel := detached(ctx)
+	defer cancel()
+	_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.o.Bucket, Key: s.name(key)})
+	if err != nil && classOf(err) != backends.NotFound {
+		s.notice("the object " + key + ", which tested how the store checks, could not be removed: " + answer{err}.Error())
+	}
+}

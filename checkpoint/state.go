@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -79,7 +80,9 @@ func (s *state) parse(bucket string, key, payload []byte) error {
 		s.shards[string(key)] = p
 		return err
 	case string(provedBucket):
-		s.proved += int64(len(payload) / digestSize)
+		if !strings.HasPrefix(string(key), "repositories") { // names of repositories, not blobs
+			s.proved += int64(len(payload) / digestSize)
+		}
 		if len(payload)%digestSize != 0 || bytes.IndexByte(key, 0) != len(key)-9 {
 			return errors.New("a list of digests makes no sense")
 		}

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -122,12 +123,26 @@ func provedName(repository string) digest.Digest { return digest.FromString(repo
 // repositoryShard keeps the repositories whose closures were proved.
 const repositoryShard = "repositories"
 
+// doubtShard keeps those in which damage was seen.
+const doubtShard = "repositories/doubted"
+
 func (j journal) prove(repository string) { j.proved(repositoryShard, provedName(repository)) }
 
-// provedBefore are the repositories that earlier runs and passes proved.
-func (j journal) provedBefore() (provedSet, error) {
+func (j journal) doubt(repository string) { j.proved(doubtShard, provedName(repository)) }
+
+// provedBefore are the repositories that earlier runs and passes proved, and
+// those in which they saw damage.
+func (j journal) provedBefore() (proved, doubted provedSet, err error) {
 	s, err := j.shard(repositoryShard)
-	return s.Proved, err
+	d, errDoubt := j.shard(doubtShard)
+	return s.Proved, d.Proved, errors.Join(err, errDoubt)
+}
+
+// add adds to the totals of all runs, for who looks at the checkpoint.
+func (j journal) add(t Totals) {
+	if j.file != nil {
+		j.file.AddTotals(checkpoint.Totals{Objects: t.Work(), Bytes: t.CopiedBytes + t.UnknownBytes, Present: t.Present})
+	}
 }
 
 func (j journal) upload(key string) backends.Upload {

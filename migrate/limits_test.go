@@ -119,7 +119,7 @@ func TestCostOfNothingToDo(t *testing.T) {
 				t.Errorf("source: %d opens, %d stats; destination: %d opens, %d stats, %d puts", from.Opens.Load(), from.Stats.Load(), to.Opens.Load(), to.Stats.Load(), to.Puts.Load())
 			}
 			lists := int64(len(layout.Shards()) + 2*len(layout.Partitions()) + 5)
-			if from.Lists.Load() > lists || from.Listed.Load() > int64(2*made.Objects) {
+			if from.Lists.Load() > lists || from.Listed.Load() > int64(2*made.Objects)+lists { // each runs a little ahead
 				t.Errorf("%d listings of %d objects", from.Lists.Load(), from.Listed.Load())
 			}
 		})

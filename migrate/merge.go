@@ -13,16 +13,15 @@ type pair struct {
 	src, dst *backends.Object
 }
 
-// merge joins two listings in byte order. It costs no memory but the two
-// objects at hand. After an error, which names its side, it ends.
+// merge joins two listings in byte order. It costs the memory of a few
+// batches of objects. After an error, which names its side, it ends.
 func merge(src, dst iter.Seq2[backends.Object, error]) iter.Seq2[pair, error] {
 	return func(yield func(pair, error) bool) {
-		a, stopA := iter.Pull2(src)
-		defer stopA()
-		b, stopB := iter.Pull2(dst)
-		defer stopB()
-		x, errX, okX := a()
-		y, errY, okY := b()
+		a, b := listAhead(src), listAhead(dst)
+		defer a.stop()
+		defer b.stop()
+		x, errX, okX := a.next()
+		y, errY, okY := b.next()
 		for okX || okY {
 			if errX != nil {
 				yield(pair{}, backends.At(backends.Source, errX))
@@ -39,12 +38,12 @@ func merge(src, dst iter.Seq2[backends.Object, error]) iter.Seq2[pair, error] {
 			if okX && x.Key == p.key {
 				o := x
 				p.src = &o
-				x, errX, okX = a()
+				x, errX, okX = a.next()
 			}
 			if okY && y.Key == p.key {
 				o := y
 				p.dst = &o
-				y, errY, okY = b()
+				y, errY, okY = b.next()
 			}
 			if !yield(p, nil) {
 				return

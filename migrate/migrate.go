@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -86,18 +87,21 @@ var ErrRestless = errors.New("the source keeps changing")
 // engine is what lasts a run.
 type engine struct {
 	Options
-	src, dst backends.ReadStore
-	out      backends.Store // nil in a dry run
-	syncer   backends.Syncer
-	limits   *limits
-	journal  journal
-	progress *Progress
-	globs    globs
-	proved   verify.Set // repositories whose every closure was proved in this run
-	before   provedSet  // and in earlier ones
-	breaker  breaker
-	lost     atomic.Int64         // objects that a Sync could not make visible
-	now      atomic.Pointer[pass] // the pass under way
+	src, dst      backends.ReadStore
+	out           backends.Store // nil in a dry run
+	syncer        backends.Syncer
+	limits        *limits
+	journal       journal
+	progress      *Progress
+	globs         globs
+	proved        verify.Set // repositories whose every closure was proved in this run
+	before        provedSet  // and in earlier ones
+	doubted       verify.Set // repositories where damage was seen in this run
+	doubtedBefore provedSet  // and in earlier ones
+	breaker       breaker
+	syncing       sync.Mutex
+	lost          atomic.Int64         // objects that a Sync could not make visible
+	now           atomic.Pointer[pass] // the pass under way
 }
 
 // Run migrates src to dst. The error is nil also when objects failed: the
@@ -175,7 +179,7 @@ func newEngine(src, dst backends.ReadStore, o Options) (*engine, error) {
 func (e *engine) run(ctx context.Context) (Summary, error) {
 	var s Summary
 	var err error
-	if e.before, err = e.journal.provedBefore(); err != nil {
+	if e.before, e.doubtedBefore, err = e.journal.provedBefore(); err != nil {
 		return s, err
 	}
 	for n := 1; ; n++ {
@@ -197,6 +201,7 @@ func (e *engine) run(ctx context.Context) (Summary, error) {
 			return s, err
 		}
 		s.Complete = !resumed
+		e.journal.add(p.tally.totals())
 		switch {
 		case resumed:
 		case !e.Final || s.Last().Undone() > 0:

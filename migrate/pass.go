@@ -85,6 +85,11 @@ func (e *engine) syncStore(ctx context.Context) error {
 	if e.syncer == nil {
 		return nil
 	}
+	// One at a time: another Sync, for the checkpoint or a repository, may be
+	// told of what was put for this caller, and has to have noted it before this
+	// one says that all is well. Who waited finds the work done.
+	e.syncing.Lock()
+	defer e.syncing.Unlock()
 	err := backends.At(backends.Destination, e.syncer.Sync(ctx))
 	var some *backends.SyncError
 	switch {
@@ -95,10 +100,10 @@ func (e *engine) syncStore(ctx context.Context) error {
 	}
 	p := e.now.Load()
 	for _, f := range some.Failed {
-		e.lost.Add(1)
 		if k := layout.Parse(f.Key); k.Kind == layout.Blob {
 			p.blobs.Remove(k.Digest)
 		}
+		e.lost.Add(1)
 		if fault := p.fail(ctx, backends.At(backends.Destination, f), f.Key); fault != nil {
 			return errors.Join(fault, err)
 		}

@@ -248,7 +248,7 @@ func (p *pass) extraTag(k layout.Key, pr pair) {
 // in each pass, so that what is broken in it is said again.
 func (e *engine) isProved(repository string) bool {
 	d := provedName(repository)
-	return e.proved.Has(d) || e.before.Has(d)
+	return (e.proved.Has(d) || e.before.Has(d)) && !e.doubted.Has(d) && !e.doubtedBefore.Has(d)
 }
 
 func (e *engine) prove(repository string) {
@@ -256,15 +256,26 @@ func (e *engine) prove(repository string) {
 	e.journal.prove(repository)
 }
 
-// each calls f for 0..n-1, at most limit at a time.
+// doubt takes a proof back for good: damage was seen there, so every later pass
+// of this migration goes through the repository again.
+func (e *engine) doubt(repository string) {
+	e.doubted.Add(provedName(repository))
+	e.journal.doubt(repository)
+}
+
+// each calls f for 0..n-1, at most limit at a time. It returns an error unless
+// all were called.
 func each(ctx context.Context, limit, n int, f func(ctx context.Context, i int) error) error {
-	g, ctx := errgroup.WithContext(ctx)
+	g, inner := errgroup.WithContext(ctx)
 	g.SetLimit(limit)
 	for i := range n {
-		if ctx.Err() != nil {
+		if inner.Err() != nil {
 			break
 		}
-		g.Go(func() error { return f(ctx, i) })
+		g.Go(func() error { return f(inner, i) })
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return context.Cause(ctx)
 }

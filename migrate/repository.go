@@ -67,8 +67,13 @@ func (p *pass) copyRepository(ctx context.Context, s *surveyed) error {
 			return p.repositoryFailed(ctx, r, err)
 		}
 	}
-	if r.sound && r.lostAt == p.lost.Load() && r.out.Broken+r.out.Held+r.out.Unsettled == 0 {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case r.sound && r.lostAt == p.lost.Load() && r.out.Broken+r.out.Held+r.out.Unsettled == 0:
 		p.prove(r.name)
+	default:
+		p.doubt(r.name)
 	}
 	p.Recorder.Repository(r.out)
 	return nil

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/regferry/regferry/backends"
 	"github.com/regferry/regferry/backends/backendtest"
@@ -238,6 +239,7 @@ func TestResumeInsideABlob(t *testing.T) {
 				for read.Read.Load() < 36<<20 && ctx.Err() == nil {
 					waitABit()
 				}
+				time.Sleep(300 * time.Millisecond) // until the next read blocks
 				cancel()
 			}()
 			dst, err := openWriter(at)

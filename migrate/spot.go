@@ -56,10 +56,22 @@ func (r *repository) layer(ctx context.Context, d digest.Digest) error {
 	if err != nil {
 		return failed(r.fail(ctx, err, key), err)
 	}
-	if wrote {
-		r.layers.Add(d)
+	if !wrote {
+		return absent(key, errNoLink)
 	}
+	r.layers.Add(d)
 	return nil
+}
+
+// blob is that of the pass, and counts what is asked beyond the blob pass, when
+// it begins and when it has ended, for syncAsked.
+func (r *repository) blob(ctx context.Context, d digest.Digest) error {
+	if r.blobs.Has(d) {
+		return nil
+	}
+	r.asked.Add(1)
+	defer r.asked.Add(1)
+	return r.pass.blob(ctx, d)
 }
 
 // alias returns what the layer link of d holds: a registry links a layer that

@@ -57,7 +57,7 @@ func (r *repository) listTags(ctx context.Context) error {
 
 // errNoLink stands for a tag of which only index links were listed: on its
 // way to or fro at a live source, or what a registry left that was killed.
-var errNoLink = errors.New("the tag has no current/link")
+var errNoLink = errors.New("there is no link")
 
 func (r *repository) tagNamed(byName map[string]*tag, name string) *tag {
 	t := byName[name]
@@ -332,6 +332,7 @@ func (r *repository) unsettled() {
 // copied as it is, but never over one that the destination has.
 func (r *repository) brokenTag(ctx context.Context, t *tag, v verify.Verdict) error {
 	r.tally.count(func(t *Totals) { t.TagsBroken++ })
+	r.doubt(r.name) // before the tag is in sight
 	r.brokenTags.Add(tagName(r.name, t.name))
 	r.mu.Lock()
 	r.out.Broken++

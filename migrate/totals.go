@@ -57,6 +57,8 @@ func (t Totals) AddWork(o Totals) Totals {
 	t.CopiedBytes += o.CopiedBytes
 	t.Links += o.Links
 	t.TagsWritten += o.TagsWritten
+	t.TagsProved += o.TagsProved
+	t.RevsProved += o.RevsProved
 	t.UnknownDone += o.UnknownDone
 	t.UnknownBytes += o.UnknownBytes
 	return t

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -95,6 +96,9 @@ func (m *migration) run(ctx context.Context, out, errOut io.Writer) (int, error)
 	m.options.Recorder, m.options.Progress, m.options.Version = recorder, new(migrate.Progress), version()
 	started := time.Now()
 	s, err := m.transfer(ctx, src, newDisplay(errOut, log, m.options.Progress))
+	if err == nil && len(m.options.Repositories) > 0 && s.Last().Repositories == 0 {
+		err = usageError{fmt.Errorf("--repository %s: no repository at the source matches; ** crosses slashes, for example --repository 'team/**'", strings.Join(m.options.Repositories, " "))}
+	}
 	end := outcome{m: m, summary: s, err: err, started: started, finished: time.Now(), seen: recorder}
 	if file != nil {
 		if wrote := file.Close(end.document()); wrote != nil {
@@ -132,8 +136,12 @@ func (m *migration) transfer(ctx context.Context, src backends.ReadStore, d *dis
 // sideError says which flag named what could not be opened.
 func sideError(flag, raw string, side backends.Side, err error) error {
 	hint := ""
-	if errors.Is(err, fs.ErrNotExist) {
-		hint = "; is the volume mounted? A destination is made, the directory above it is not"
+	switch {
+	case !errors.Is(err, fs.ErrNotExist):
+	case side == backends.Source:
+		hint = "; is the volume mounted?"
+	default:
+		hint = "; is the volume mounted? The destination is made, the directory above it is not"
 	}
 	return fmt.Errorf("%s %s: %w%s", flag, location.Redacted(raw), backends.At(side, err), hint)
 }

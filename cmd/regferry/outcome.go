@@ -191,7 +191,7 @@ func (o outcome) table(w io.Writer) {
 	row("repositories", "%s, with %s tags and %s manifests", humanize.Comma(t.Repositories), humanize.Comma(t.Tags), humanize.Comma(t.Revisions))
 	row("  links "+verb, "%s tags, %s others", humanize.Comma(work.TagsWritten), humanize.Comma(work.Links))
 	if !o.m.dryRun {
-		row("  proved now", "%s tags and %s manifests have all that a pull needs", humanize.Comma(t.TagsProved), humanize.Comma(t.RevsProved))
+		row("  proved now", "%s tags and %s manifests have all that a pull needs", humanize.Comma(work.TagsProved), humanize.Comma(work.RevsProved))
 	}
 	if o.m.options.Final {
 		row("  checked", "%s tags at the destination alone", humanize.Comma(t.TagsChecked))

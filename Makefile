@@ -4,19 +4,25 @@ RUN   := go test -count=1 -timeout 60m -v
 export REGFERRY_TOOLS := $(TOOLS)
 
 .DEFAULT_GOAL := build
-.PHONY: help build tools test test-short test-kill test-live test-powercut test-memory bench fuzz lint example
+.PHONY: help build release tools test test-short test-kill test-e2e test-live test-powercut test-matrix test-nfs test-ceph test-soak test-kubernetes test-memory bench fuzz lint example
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## the binary, ./regferry
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o regferry ./cmd/regferry
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+OUT     ?= regferry
+release: ## a static binary that is the same wherever it is built (OUT=FILE, VERSION=v1.2.3)
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.release=$(VERSION)" -o "$(OUT)" ./cmd/regferry
 
 tools: ## installs what the tests run against (as root the first time)
 	.ci/tools
 
 test: tools ## everything CI tests: real registries, short kills and power cuts, race detector
-	go test -race -timeout 30m ./...
+	go test -race -timeout 60m ./cmd/regferry ./... # the longest first
+	cd examples/kubernetes && go test ./... # a module of its own, so that nobody who uses ours gets Kubernetes'
 
 test-short: ## no servers, no installing, seconds
 	go test -short ./...
@@ -24,11 +30,31 @@ test-short: ## no servers, no installing, seconds
 test-kill: tools ## 60 times kill -9 of one migration, each followed by a full check
 	REGFERRY_CI=1 REGFERRY_KILLS=60 $(RUN) -run Kill ./...
 
+test-e2e: tools ## real registries and clients on every pair of sides
+	REGFERRY_CI=1 REGFERRY_E2E=full $(RUN) -run EndToEnd ./cmd/regferry
+
 test-live: tools ## 5 migrations of a registry that is being pushed to
 	REGFERRY_CI=1 REGFERRY_LIVE_RUNS=5 $(RUN) -run Live ./...
 
 test-powercut: tools ## 10 power cuts of a User-Mode Linux
 	REGFERRY_CI=1 REGFERRY_POWERCUTS=10 $(RUN) -run PowerCut ./...
+
+test-matrix: tools ## every storage system as source and destination, with the registries that know it
+	REGFERRY_CI=1 REGFERRY_MATRIX=full $(RUN) -run "^TestMatrix$$|^TestConformance$$" ./cmd/regferry ./backends/swift
+
+test-nfs: tools ## volumes on real NFS mounts in a User-Mode Linux: restarts, stale handles, soft mounts, full servers
+	REGFERRY_CI=1 REGFERRY_NFS=full $(RUN) -run '^TestNFS$$' ./cmd/regferry
+
+test-soak: tools ## 30 minutes of a mirror with pushes, deletions, garbage collection and faults on both sides
+	REGFERRY_CI=1 REGFERRY_SOAK=30m $(RUN) -run '^TestMirrorSoak$$' ./cmd/regferry
+
+test-ceph: ## the conformance suite of S3 on Ceph, which CI leaves out for its 280 MB
+	.ci/tools ceph
+	REGFERRY_CI=1 REGFERRY_CEPH=1 $(RUN) -run Ceph ./backends/s3
+
+test-kubernetes: ## what is in examples/kubernetes, tried on a real API server, which takes 5 minutes to build
+	.ci/tools kubernetes
+	cd examples/kubernetes && REGFERRY_CI=1 REGFERRY_KUBERNETES=1 $(RUN) -run APIServer ./...
 
 test-memory: ## peak memory with 20,000 and 400,000 objects, and with one blob of 4 GB
 	REGFERRY_MEMORY=full $(RUN) -run Memory ./cmd/regferry
@@ -48,6 +74,7 @@ lint: ## gofmt, vet, staticcheck
 	@out=$$(gofmt -l .); [ -z "$$out" ] || { echo "not formatted: $$out"; exit 1; }
 	go vet ./...
 	$(TOOLS)/staticcheck ./...
+	cd examples/kubernetes && go vet ./... && $(TOOLS)/staticcheck ./...
 
 example: ## makes examples/registry anew
 	examples/registry.sh

@@ -1,7 +1,8 @@
 // Package backends is the contract of a store: what a migration asks of a
 // directory, a bucket or a container, and nothing more. It imports nothing of
-// this module. The rules are numbered at [ReadStore] and [Store]; package
-// backendtest has a case for each and every backend passes them all.
+// this module. The rules are numbered at [ReadStore] and [Store], and those of
+// two powers at [Deleter] and [ConditionalPutter]; package backendtest has a case
+// for each and every backend passes them all.
 //
 // # Decisions
 //
@@ -51,5 +52,28 @@
 // Powers are small interfaces, collected once into [Powers], which preflight
 // prints. Asking with a type assertion where the power is used was rejected:
 // a wrapper hides or invents a power, and nobody sees it. "Cannot" is never
-// learnt from a failing call.
+// learnt from a failing call, but for a service that ignores conditions, which
+// only a trial tells; it is made at the first PutIf and not when the store is
+// opened, since most runs need none.
+//
+// Delete is a power and not a method of [Store], so that what never deletes is
+// not handed the means: a migration does not ask for it. It takes an absent key
+// for deleted, because whoever deletes goes on after an interruption and after
+// the registry's own garbage collection. A deletion that was begun is not given
+// up (some seconds at most): services go on with it when nobody waits any more,
+// so that an answer to a cancellation would be a guess (rule D5). Deleting many
+// keys in one request was rejected: not every service has it, and each key
+// has an error of its own in the answer.
+//
+// A directory has to go with its last object, in one rename, since a registry
+// serves a directory below tags/ as a tag (rule D7); the object stores have none.
+// To unlink the file and remove the directories upwards was rejected: a tag
+// without its link is in sight in between, for as long as a crash lasts.
+//
+// [ConditionalPutter] is for a lease: two mirrors of one destination must not
+// both delete there. It is small objects only, so that one request, or one
+// rename, decides. A request is not repeated: the second would be refused for
+// what the first has done. Only creating (which Swift and OSS have) was rejected
+// as a power of its own: a lease whose holder died could not be taken over by
+// one alone.
 package backends

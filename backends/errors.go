@@ -1,6 +1,7 @@
 package backends
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,15 +68,23 @@ const (
 // cause. The store leaves Side empty; who holds both sides fills it with [At].
 type Error struct {
 	Side  Side
-	Op    string // list, stat, open, read, put, sync, clean
+	Op    string // list, stat, open, read, put, sync, clean, delete, get, replace
 	Key   string
 	Class Class
 	Err   error
 }
 
 // Error writes side, operation and key, quoted if it holds anything but
-// printable ASCII, then the cause and its class.
+// printable ASCII, then the cause and its class. What was wrapped once more on
+// the way, for its side, is said once.
 func (e *Error) Error() string {
+	if inner := (*Error)(nil); errors.As(e.Err, &inner) && inner.Op == e.Op && inner.Key == e.Key {
+		if rest, ok := strings.CutPrefix(e.Err.Error(), inner.Error()); ok {
+			c := *inner
+			c.Side, c.Class = cmp.Or(e.Side, inner.Side), cmp.Or(inner.Class, e.Class)
+			return c.Error() + rest
+		}
+	}
 	var b strings.Builder
 	if e.Side != "" {
 		b.WriteString(string(e.Side) + ": ")

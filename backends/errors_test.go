@@ -142,6 +142,12 @@ func TestMessages(t *testing.T) {
 		{&backends.Error{Op: "put", Key: "a/b", Class: backends.Full, Err: cause}, "put a/b: no room (full)"},
 		{&backends.Error{Side: backends.Destination, Op: "put", Key: "a/b", Err: cause}, "destination: put a/b: no room"},
 		{&backends.Error{Op: "stat", Key: "k", Class: backends.NotFound}, "stat k (not found)"},
+		{
+			&backends.Error{Side: backends.Destination, Op: "put", Key: "a", Class: backends.Full, Err: &backends.Error{Op: "put", Key: "a", Class: backends.Full, Err: cause}},
+			"destination: put a: no room (full)",
+		},
+		{backends.At(backends.Destination, &backends.SyncError{Failed: []*backends.Error{{Op: "put", Key: "a", Class: backends.Full, Err: cause}, {}}}), "destination: put a: no room (full), and 1 more"},
+		{&backends.Error{Op: "put", Key: "a", Err: &backends.Error{Op: "put", Key: "b", Err: cause}}, "put a: put b: no room"},
 		{&backends.Error{Op: "sync", Err: cause}, "sync: no room"},
 		{&backends.Error{Op: "stat", Key: "a\x1b[2J\n", Err: cause}, `stat "a\x1b[2J\n": no room`},
 		{&backends.Error{Op: "stat", Key: "\xff", Err: cause}, `stat "\xff": no room`},

@@ -43,8 +43,10 @@
 // of the machine, so a file does not move between little- and big-endian ones.
 //
 // It holds names, counts and tokens of unfinished uploads; no credentials, no
-// environment, no command line. Tokens name an upload within the store and
-// must not be enough to write to it. The mode is 0600 in any case.
+// environment, no command line. Tokens name an upload within the store, and are
+// not enough to write to it, but for that of Google Cloud Storage: there it is
+// the right to finish that one object, for a week. So the mode is 0600, and no
+// command prints a token.
 //
 // # Compatibility
 //

@@ -214,6 +214,16 @@ func (f *File) Proved(shard string, d digest.Digest) {
 	f.queued()
 }
 
+// Mark records d in a shard at once, before it returns. It is for what is
+// not a claim: that something is not to be believed any more.
+func (f *File) Mark(shard string, d digest.Digest) error {
+	short, ok := shorten(d)
+	if !ok || checkShard(shard) != nil {
+		return nil
+	}
+	return f.commit(func(tx *bolt.Tx) error { return f.appendProved(tx, shard, []uint64{short}) })
+}
+
 // AddTotals queues an addition to the counts of all runs.
 func (f *File) AddTotals(t Totals) {
 	f.mu.Lock()

@@ -458,7 +458,7 @@ func TestOldFormats(t *testing.T) {
 	var b strings.Builder
 	ok(t, sum.WriteText(&b))
 	for _, want := range []string{
-		"file:///old", "file:///new", "docker/registry/v2", "--repository library/*", "12 of 20 shards", "1200 blobs", "1200 objects, 34.0 MB",
+		"file:///old", "file:///new", "docker/registry/v2", "--repository library/*", "12 groups of blobs done, 8 more begun", "1200 blobs", "1200 objects, 34.0 MB",
 		"data at 270.0 MB", "2: 1 corrupt, 1 denied", `\x1b[31m`, "destination put denied k: permission denied", "regferry 0.1.0: interrupted",
 	} {
 		if !strings.Contains(b.String(), want) {

@@ -85,9 +85,7 @@ func (s Summary) WriteText(w io.Writer) error {
 	fmt.Fprintf(t, "source\t%s\n", backends.Printable(s.Identity.Source))
 	fmt.Fprintf(t, "destination\t%s\n", backends.Printable(s.Identity.Destination))
 	fmt.Fprintf(t, "root\t%s\n", backends.Printable(s.Identity.Root))
-	if s.Identity.Scope != "" {
-		fmt.Fprintf(t, "scope\t%s\n", line(s.Identity.Scope))
-	}
+	fmt.Fprintf(t, "scope\t%s\n", line(cmp.Or(s.Identity.Scope, "everything")))
 	fmt.Fprintf(t, "pass\t%s\n", s.passText())
 	fmt.Fprintf(t, "written\t%d objects, %s; %d more were there\n", s.Totals.Objects, megabytes(s.Totals.Bytes), s.Totals.Present)
 	fmt.Fprintf(t, "proved\t%d blobs\n", s.Proved)
@@ -134,7 +132,7 @@ func (s Summary) passText() string {
 	case p.Dropped:
 		return fmt.Sprintf("%d, begun %s, given up because what is migrated was changed", p.Number, stamp(p.Started))
 	default:
-		return fmt.Sprintf("%d, begun %s, %d of %d shards that it started are finished", p.Number, stamp(p.Started), s.ShardsFinished, s.ShardsStarted)
+		return fmt.Sprintf("%d, begun %s, under way: %d groups of blobs done, %d more begun", p.Number, stamp(p.Started), s.ShardsFinished, s.ShardsStarted-s.ShardsFinished)
 	}
 }
 

@@ -5,17 +5,19 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/regferry/regferry/backends"
 	"github.com/regferry/regferry/verify"
 	"github.com/regferry/regferry/verify/layout"
+	"github.com/regferry/regferry/verify/report"
 )
 
 // copyBlobs goes through the shards in parallel. With a choice of
 // repositories it does nothing: their closures bring the blobs they need.
 func (p *pass) copyBlobs(ctx context.Context) error {
-	if p.globs.some() {
+	if p.globs.Some() || p.partial() {
 		return nil
 	}
 	g, ctx := errgroup.WithContext(ctx)
@@ -38,9 +40,9 @@ func (p *pass) copyShard(ctx context.Context, prefix string) error {
 	}
 	sh := &shard{pass: p, name: prefix, before: st.Proved}
 	sh.window = newWindow(func(cursor string) { p.journal.advance(prefix, cursor) })
-	for pr, err := range merge(p.list(ctx, p.src, prefix, st.Cursor), p.list(ctx, p.dst, prefix, st.Cursor)) {
+	for pr, err := range verify.Merge(p.list(ctx, p.src, prefix, st.Cursor), p.list(ctx, p.dst, prefix, st.Cursor)) {
 		if err == nil {
-			err = sh.add(ctx, pr)
+			err = errors.Join(p.Watch.pair(prefix, pr), sh.add(ctx, pr))
 		} else {
 			sh.torn, err = true, p.fail(ctx, err, prefix)
 		}
@@ -55,7 +57,10 @@ func (p *pass) copyShard(ctx context.Context, prefix string) error {
 		return err
 	}
 	p.journal.finishShard(prefix)
-	return nil
+	if st.Cursor != "" {
+		return nil
+	}
+	return p.Watch.listed(prefix)
 }
 
 // shard is one shard at work.
@@ -88,43 +93,46 @@ func (s *shard) failed() error {
 }
 
 // add decides about one key and starts what there is to do.
-func (s *shard) add(ctx context.Context, pr pair) error {
+func (s *shard) add(ctx context.Context, pr verify.Pair) error {
 	if err := s.failed(); err != nil {
 		return err
 	}
 	if s.limits.stopped() {
 		return errStopped
 	}
-	k := layout.Parse(pr.key)
+	k := layout.Parse(pr.Key)
 	if k.Kind != layout.Blob {
 		return s.other(ctx, k, pr)
 	}
-	if pr.src == nil {
+	if pr.Src == nil {
 		s.blobs.Add(k.Digest)
 		s.tally.count(func(t *Totals) { t.BlobsExtra++ })
 		return nil
 	}
-	s.progress.listed(pr.src.Size)
-	s.tally.count(func(t *Totals) { t.Blobs++; t.BlobBytes += max(pr.src.Size, 0) })
-	if pr.dst != nil && (pr.dst.Size == pr.src.Size || pr.dst.Size < 0 || pr.src.Size < 0) {
+	s.progress.listed(pr.Src.Size)
+	s.tally.count(func(t *Totals) { t.Blobs++; t.BlobBytes += max(pr.Src.Size, 0) })
+	switch {
+	case pr.Dst == nil:
+	case unsizedPair(pr) && !s.before.Has(k.Digest):
+		s.start(pr.Key, func(ctx context.Context) error { return s.measure(ctx, k, pr) })
+		return nil
+	case unsizedPair(pr) || pr.Dst.Size == pr.Src.Size:
 		return s.present(ctx, k, pr)
-	}
-	if pr.dst != nil && !verify.Provable(k.Digest) {
-		err := errors.New("the destination has it with another size, and which of the two is right cannot be computed for its algorithm; delete one of them")
-		return s.fail(ctx, &backends.Error{Side: backends.Destination, Op: "put", Key: pr.key, Class: backends.Unsupported, Err: err}, pr.key)
+	case !verify.Provable(k.Digest):
+		return s.fail(ctx, otherSize(pr.Key), pr.Key)
 	}
 	if s.dry() {
 		s.wouldCopy(pr)
 		return nil
 	}
-	s.start(pr.key, func(ctx context.Context) error { return s.copyBlob(ctx, k, *pr.src, pr.dst != nil) })
+	s.start(pr.Key, func(ctx context.Context) error { return s.copyBlob(ctx, k, *pr.Src, pr.Dst != nil) })
 	return nil
 }
 
-func (p *pass) wouldCopy(pr pair) {
+func (p *pass) wouldCopy(pr verify.Pair) {
 	p.tally.count(func(t *Totals) {
-		t.CopiedBytes += max(pr.src.Size, 0)
-		if pr.dst != nil {
+		t.CopiedBytes += max(pr.Src.Size, 0)
+		if pr.Dst != nil {
 			t.Replaced++
 		} else {
 			t.Copied++
@@ -147,12 +155,78 @@ func (s *shard) start(key string, do func(context.Context) error) {
 	})
 }
 
-// present deals with a blob that the destination has, with the right size.
-func (s *shard) present(ctx context.Context, k layout.Key, pr pair) error {
-	if s.RecheckExisting && !s.dry() && !s.before.Has(k.Digest) {
-		s.start(pr.key, func(ctx context.Context) error { return s.recheck(ctx, k, pr) })
+// unsizedPair says that a listing does not tell the size of one of the two: an
+// object in segments, on Swift.
+func unsizedPair(pr verify.Pair) bool { return pr.Src.Size < 0 || pr.Dst.Size < 0 }
+
+func otherSize(key string) error {
+	err := errors.New("the destination has it with another size, and which of the two is right cannot be computed for its algorithm; delete one of them")
+	return &backends.Error{Side: backends.Destination, Op: "put", Key: key, Class: backends.Unsupported, Err: err}
+}
+
+// measure asks for the sizes that no listing tells, of a blob that both sides
+// have and that this migration did not prove, and does what they call for.
+func (s *shard) measure(ctx context.Context, k layout.Key, pr verify.Pair) error {
+	src, err := s.sized(ctx, s.src, backends.Source, *pr.Src)
+	if err != nil {
+		return s.blobFailed(ctx, k, err)
+	}
+	if pr.Src.Size < 0 {
+		s.tally.count(func(t *Totals) { t.BlobBytes += max(src.Size, 0) })
+	}
+	dst, err := s.sized(ctx, s.dst, backends.Destination, *pr.Dst)
+	if err != nil && !isMissing(err) {
+		return s.fail(ctx, err, pr.Key)
+	}
+	pr.Src, pr.Dst = &src, &dst
+	if isMissing(err) {
+		pr.Dst = nil
+	}
+	switch same := pr.Dst != nil && (unsizedPair(pr) || src.Size == dst.Size); {
+	case same && s.toRecheck(k.Digest):
+		return s.recheck(ctx, k, pr)
+	case same:
+		s.there(k, pr)
+		return nil
+	case pr.Dst != nil && !verify.Provable(k.Digest):
+		return s.fail(ctx, otherSize(pr.Key), pr.Key)
+	case s.dry():
+		s.wouldCopy(pr)
 		return nil
 	}
+	return s.copyBlob(ctx, k, src, pr.Dst != nil)
+}
+
+// sized is the object with its size, which is asked for if it is not known.
+func (e *engine) sized(ctx context.Context, store backends.ReadStore, side backends.Side, o backends.Object) (backends.Object, error) {
+	if o.Size >= 0 {
+		return o, nil
+	}
+	err := e.retry(ctx, 0, func(int) (err error) {
+		o, err = e.stat(ctx, store, side, o.Key)
+		return err
+	}, side)
+	return o, err
+}
+
+func (s *shard) toRecheck(d digest.Digest) bool {
+	wanted := s.RecheckExisting || s.Recheck != nil && s.Recheck(d)
+	return wanted && !s.dry() && !s.rechecked.Has(d)
+}
+
+// present deals with a blob that the destination has, with the right size.
+func (s *shard) present(ctx context.Context, k layout.Key, pr verify.Pair) error {
+	if s.toRecheck(k.Digest) {
+		s.start(pr.Key, func(ctx context.Context) error { return s.recheck(ctx, k, pr) })
+		return nil
+	}
+	s.there(k, pr)
+	s.window.finish(s.window.start(pr.Key))
+	return nil
+}
+
+// there counts a blob that the destination has.
+func (s *shard) there(k layout.Key, pr verify.Pair) {
 	s.blobs.Add(k.Digest)
 	s.tally.count(func(t *Totals) {
 		t.Present++
@@ -162,28 +236,40 @@ func (s *shard) present(ctx context.Context, k layout.Key, pr pair) error {
 			t.OnTrust++
 		}
 	})
-	s.progress.moved(max(pr.src.Size, 0))
+	s.progress.moved(max(pr.Src.Size, 0))
 	s.progress.done()
-	s.window.finish(s.window.start(pr.key))
-	return nil
 }
 
 // recheck reads and hashes a blob that somebody else put there, and replaces
 // it when it is not what its name says.
-func (s *shard) recheck(ctx context.Context, k layout.Key, pr pair) error {
-	err := s.hashAt(ctx, s.dst, backends.Destination, *pr.dst, k.Digest)
+func (s *shard) recheck(ctx context.Context, k layout.Key, pr verify.Pair) error {
+	err := s.proveThere(ctx, *pr.Dst, k.Digest)
 	switch {
 	case err == nil:
 		s.blobs.Add(k.Digest)
+		s.rechecked.Add(k.Digest)
 		s.tally.count(func(t *Totals) { t.Present++; t.Rechecked++ })
-		s.progress.moved(max(pr.src.Size, 0))
+		s.progress.moved(max(pr.Src.Size, 0))
 		s.progress.done()
 		s.journal.proved(s.name, k.Digest)
 		return nil
-	case backends.ClassOf(err) == backends.Corrupt || errors.Is(err, backends.NotFound):
-		return s.copyBlob(ctx, k, *pr.src, true)
+	case backends.ClassOf(err) == backends.Corrupt:
+		s.rotten(k, err)
+		return s.copyBlob(ctx, k, *pr.Src, true)
+	case errors.Is(err, backends.NotFound):
+		return s.copyBlob(ctx, k, *pr.Src, true)
 	}
-	return s.fail(ctx, err, pr.key)
+	return s.fail(ctx, err, pr.Key)
+}
+
+// rotten records a blob of the destination whose bytes are not those of its
+// name, before it is replaced.
+func (s *shard) rotten(k layout.Key, err error) {
+	s.Recorder.Finding(report.Finding{
+		Kind: report.ContentCorrupt, Side: report.Destination, Severity: report.Warning,
+		Key: k.String(), Digest: k.Digest, Expected: string(k.Digest), Found: err.Error(),
+		Advice: "it is copied anew from the source; if this happens again, look at the destination's disks",
+	})
 }
 
 // copyBlob copies one blob of the shard and counts how it went.
@@ -193,6 +279,9 @@ func (s *shard) copyBlob(ctx context.Context, k layout.Key, o backends.Object, r
 		return s.blobFailed(ctx, k, err)
 	}
 	s.tally.count(func(t *Totals) {
+		if o.Size < 0 { // the listing did not tell
+			t.BlobBytes += n
+		}
 		t.CopiedBytes += n
 		if replace {
 			t.Replaced++

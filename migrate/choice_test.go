@@ -7,44 +7,10 @@ import (
 	"testing"
 
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/verify"
 	"github.com/regferry/regferry/verify/layout"
 	"github.com/regferry/regferry/verify/layout/layouttest"
 )
-
-func TestGlobs(t *testing.T) {
-	for _, c := range []struct {
-		globs []string
-		names string // that match, of those below
-	}{
-		{nil, "a a/b a/b/c ab team_x/y"},
-		{[]string{"a"}, "a"},
-		{[]string{"a*"}, "a ab"},
-		{[]string{"a/*"}, "a/b"},
-		{[]string{"a/**"}, "a a/b a/b/c"},
-		{[]string{"**"}, "a a/b a/b/c ab team_x/y"},
-		{[]string{"**/c", "ab"}, "a/b/c ab"},
-		{[]string{"?b"}, "ab"},
-		{[]string{"{a,ab}"}, "a ab"},
-		{[]string{"[a-b]b"}, "ab"},
-		{[]string{"A"}, ""},
-	} {
-		var got []string
-		for _, name := range []string{"a", "a/b", "a/b/c", "ab", "team_x/y"} {
-			if globs(c.globs).match(name) {
-				got = append(got, name)
-			}
-		}
-		if strings.Join(got, " ") != c.names {
-			t.Errorf("%q matches %q, want %q", c.globs, got, c.names)
-		}
-	}
-	for _, bad := range []string{"", "[", "a[", "{a", `\`} {
-		_, err := Plan(t.Context(), memory(t), memory(t), Options{Repositories: []string{"fine", bad}})
-		if err == nil || !strings.Contains(err.Error(), "--repository") || !strings.Contains(err.Error(), "team/**") {
-			t.Errorf("%q: %v", bad, err)
-		}
-	}
-}
 
 // belonging says what a choice of repositories has to bring: their links, and
 // the blobs that any of these name.
@@ -82,7 +48,7 @@ func TestChoice(t *testing.T) {
 				o.Repositories = choice
 				got, n := transfer(t, reader(t, dir), dst, o)
 				clean(t, got)
-				want := belonging(t, whole, made, globs(choice).match).without(func(k layout.Key) bool { return k.Kind == layout.Upload })
+				want := belonging(t, whole, made, verify.Globs(choice).Match).without(func(k layout.Key) bool { return k.Kind == layout.Upload })
 				after := treeOf(t, dst)
 				same(t, after, want)
 				after.sound(t)
@@ -174,7 +140,7 @@ func TestChangedChoice(t *testing.T) {
 	got, _ := transfer(t, reader(t, dir), dst, o)
 	clean(t, got)
 	after := treeOf(t, dst)
-	want := belonging(t, treeOf(t, reader(t, dir)), made, globs(o.Repositories).match)
+	want := belonging(t, treeOf(t, reader(t, dir)), made, verify.Globs(o.Repositories).Match)
 	for key, content := range want {
 		if after[key] != content {
 			t.Errorf("%s is missing", key)

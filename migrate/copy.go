@@ -27,20 +27,20 @@ func (e *engine) copy(ctx context.Context, o backends.Object, d digest.Digest) (
 			o = now
 		}
 		return e.copyOnce(ctx, o, d)
-	})
-	if err == nil {
-		e.breaker.succeeded()
-	}
+	}, backends.Source, backends.Destination)
 	return o.Size, err
 }
 
 func (e *engine) copyOnce(ctx context.Context, o backends.Object, d digest.Digest) error {
+	from := e.journal.upload(o.Key)
+	if from.Token == "" && e.copyByService(ctx, o, d) {
+		return nil
+	}
 	release, err := e.limits.copying(ctx, o.Size)
 	if err != nil {
 		return err
 	}
 	defer release()
-	from := e.journal.upload(o.Key)
 	err = e.put(ctx, o, d, from)
 	if from.Token != "" && backends.ClassOf(err) == backends.Corrupt {
 		// That may be the fault of what the earlier run left behind.
@@ -48,6 +48,29 @@ func (e *engine) copyOnce(ctx context.Context, o backends.Object, d digest.Diges
 		err = e.put(ctx, o, d, backends.Upload{})
 	}
 	return err
+}
+
+// minByService is the size from which on a copy by the service, which takes
+// up to three requests, is less than two requests and the bytes.
+const minByService = 1 << 20
+
+// copyByService says whether the service copied and proved the object itself.
+// Why not does not matter: reading it will tell, if anything is wrong.
+func (e *engine) copyByService(ctx context.Context, o backends.Object, d digest.Digest) bool {
+	if e.copier == nil || o.Size < minByService || !verify.Provable(d) || !e.copier.CopiesFrom(e.src) {
+		return false
+	}
+	release, err := e.limits.request(ctx)
+	if err != nil {
+		return false
+	}
+	defer release()
+	if e.copier.CopyFrom(ctx, e.src, o, d) != nil {
+		return false
+	}
+	e.progress.moved(o.Size)
+	e.now.Load().tally.count(func(t *Totals) { t.ByService++ })
+	return true
 }
 
 func (e *engine) put(ctx context.Context, o backends.Object, d digest.Digest, from backends.Upload) error {
@@ -62,7 +85,19 @@ func (e *engine) put(ctx context.Context, o backends.Object, d digest.Digest, fr
 	if err == nil && (c.saved || from.Token != "") {
 		e.journal.dropUpload(o.Key)
 	}
-	return backends.At(backends.Destination, err)
+	return backends.At(backends.Destination, sourceOf(err))
+}
+
+// sourceOf is what the source said, if it was the source: that the destination
+// was reading it just then is of no use to who reads the error.
+func sourceOf(err error) error {
+	var e *backends.Error
+	for rest := err; errors.As(rest, &e); rest = e.Err {
+		if e.Side == backends.Source {
+			return e
+		}
+	}
+	return err
 }
 
 // content is what one Put reads.
@@ -89,10 +124,7 @@ func (c *content) open(ctx context.Context, offset int64) (io.ReadCloser, error)
 		err := fmt.Errorf("it had %d bytes when it was listed and has %d now", c.object.Size, b.Object.Size)
 		return nil, errors.Join(&backends.Error{Side: backends.Source, Op: "open", Key: c.object.Key, Class: backends.Changed, Err: err}, b.Close())
 	}
-	var body io.ReadCloser = b
-	if c.limits.rate != nil {
-		body = paced{b, ctx, c.limits.rate}
-	}
+	body := verify.Paced(ctx, b, c.Shared.rate)
 	r := verify.NewReader(body, c.object.Key, c.object.Size, c.digest)
 	if offset > 0 {
 		if r, err = verify.Resume(body, c.object.Key, c.object.Size, c.digest, offset, c.from.Hash); err != nil {
@@ -134,27 +166,56 @@ func (e *engine) stat(ctx context.Context, s backends.ReadStore, side backends.S
 	return o, backends.At(side, err)
 }
 
-// hashAt reads an object of one side and proves it.
-func (e *engine) hashAt(ctx context.Context, s backends.ReadStore, side backends.Side, o backends.Object, d digest.Digest) error {
+// proveThere proves an object of the destination: by the digest that the
+// service keeps, if it keeps one, else by reading.
+func (e *engine) proveThere(ctx context.Context, o backends.Object, d digest.Digest) error {
+	if err := e.storedDigest(ctx, o, d); !errors.Is(err, errNotStored) {
+		return err
+	}
 	return e.retry(ctx, againLarge, func(int) error {
 		release, err := e.limits.copying(ctx, o.Size)
 		if err != nil {
 			return err
 		}
 		defer release()
-		b, err := s.Open(ctx, o.Key, 0)
+		b, err := e.dst.Open(ctx, o.Key, 0)
 		if err != nil {
-			return backends.At(side, err)
+			return backends.At(backends.Destination, err)
 		}
 		r := verify.NewReader(b, o.Key, o.Size, d)
 		_, err = io.Copy(io.Discard, r)
-		return backends.At(side, errors.Join(err, r.Close()))
-	})
+		return backends.At(backends.Destination, errors.Join(err, r.Close()))
+	}, backends.Destination)
+}
+
+var errNotStored = errors.New("the service keeps no digest of it")
+
+func (e *engine) storedDigest(ctx context.Context, o backends.Object, d digest.Digest) error {
+	if e.reporter == nil {
+		return errNotStored
+	}
+	release, err := e.limits.request(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	sum, size, err := e.reporter.StoredDigest(ctx, o.Key)
+	switch {
+	case err != nil || sum == "" || sum.Algorithm() != d.Algorithm():
+		return errNotStored // who reads it will see what is wrong
+	case sum == d && size == o.Size:
+		return nil
+	}
+	wrong := fmt.Errorf("the service says that it has the digest %s and %d bytes", sum, size)
+	return &backends.Error{Side: backends.Destination, Op: "stat", Key: o.Key, Class: backends.Corrupt, Err: wrong}
 }
 
 // copied notes a blob that has just been put.
 func (p *pass) copied(shard string, k layout.Key) {
 	p.blobs.Add(k.Digest)
+	if p.RecheckExisting {
+		p.rechecked.Add(k.Digest)
+	}
 	if verify.Provable(k.Digest) {
 		p.journal.proved(shard, k.Digest)
 		return

@@ -1,9 +1,14 @@
 package migrate
 
 import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
+	"github.com/regferry/regferry/backends"
 	"github.com/regferry/regferry/verify/layout"
 	"github.com/regferry/regferry/verify/layout/layouttest"
 	"github.com/regferry/regferry/verify/report"
@@ -46,6 +51,32 @@ var effects = map[string]effect{
 	"uploads":                {uploads: 3},
 	"unknown":                {unknown: 5},
 	"bad-digest":             {unknown: 2},
+	"tag-link-huge":          {tags: 1},
+	"tag-link-truncated":     {tags: 1},
+	"tag-link-twice":         {tags: 1},
+	"tag-link-and-newline":   {tags: 1},
+	"tag-link-to-layer":      {tags: 1},
+	"tag-link-directory":     {tags: 1},
+	"revision-link-newline":  {tags: 1, malformed: 1},
+	"revision-link-wrong":    {tags: 1, malformed: 1},
+	"layer-link-newline":     {tags: 1, revisions: 1, malformed: 1},
+	"layer-link-wrong":       {}, // not seen: what such a link holds is for verify to compare with its name
+	"manifest-not-json":      {tags: 1, revisions: 1},
+	"manifest-half":          {tags: 1, revisions: 1},
+	"json-not-manifest":      {tags: 1, revisions: 1},
+	"manifest-empty":         {tags: 1, revisions: 1},
+	"manifest-bad-digest":    {tags: 1, revisions: 1},
+	"manifest-unknown-type":  {},
+	"manifest-foreign-layer": {},
+	"manifest-schema1":       {},
+	"index-of-layers":        {},
+	"blob-data-misnamed":     {tags: 1, revisions: 1, unknown: 1},
+	"blob-without-data":      {tags: 1, revisions: 1, junk: 1},
+	"blob-other-algorithm":   {},
+	"file-for-tag":           {unknown: 1},
+	"file-for-repository":    {unknown: 1},
+	"hostile-names":          {unknown: 4},
+	"repository-deep":        {},
 	"outside":                {},
 }
 
@@ -64,7 +95,13 @@ func TestEffectsAreOfDamages(t *testing.T) {
 
 // notPut are the damages of tags whose link cannot be brought, for there is
 // none: the destination does not show the tag at all.
-var notPut = []string{"tag-link-empty", "tag-link-newline", "tag-link-malformed", "tag-link-zeros", "tag-link-missing"}
+var notPut = []string{
+	"tag-link-empty", "tag-link-newline", "tag-link-malformed", "tag-link-zeros", "tag-link-missing",
+	"tag-link-huge", "tag-link-truncated", "tag-link-twice", "tag-link-and-newline", "tag-link-directory",
+}
+
+// notSeen are the damages that this package does not see.
+var notSeen = []string{"layer-link-wrong"}
 
 func eachDamage(t *testing.T, f func(t *testing.T, dir string, made *layouttest.Registry, hurt layouttest.Hurt, want effect)) {
 	for _, d := range layouttest.Damages() {
@@ -130,7 +167,8 @@ func TestDamagedSource(t *testing.T) {
 		whole := treeOf(t, src)
 		bad := whole.wrong()
 		missing := func(k layout.Key) bool {
-			return slices.Contains(bad, k.String()) || k.Kind == layout.Outside || k.Kind == layout.Junk || k.Kind == layout.Upload ||
+			other := damageName(t) == "revision-link-wrong" && slices.Contains(hurt.Keys, k.String())
+			return other || slices.Contains(bad, k.String()) || k.Kind == layout.Outside || k.Kind == layout.Junk || k.Kind == layout.Upload ||
 				(k.Kind == layout.TagIndexLink || k.Kind == layout.TagLink) && shown == nil && slices.Contains(hurt.Tags, k.Repository+":"+k.Tag)
 		}
 		same(t, copied, whole.without(missing))
@@ -157,6 +195,9 @@ func TestWithholdBroken(t *testing.T) {
 		got, _ := transfer(t, src, dst, o)
 		want.check(t, got, hurt)
 		copied := treeOf(t, dst)
+		if slices.Contains(notSeen, damageName(t)) {
+			return
+		}
 		copied.sound(t)
 		for _, name := range hurt.Tags {
 			if slices.Contains(copied.shown(), name) {
@@ -183,11 +224,11 @@ func TestDamageNeverReplacesGood(t *testing.T) {
 		dst := writer(t, tempDir(t))
 		transfer(t, reader(t, good), dst, quick())
 		got, _ := transfer(t, reader(t, dir), dst, quick())
-		if got.Undone() != 0 || got.Replaced != 0 || got.TagsWritten != 0 {
+		if got.Undone() != 0 || got.Replaced != 0 || got.TagsWritten != int64(len(hurt.Added)) {
 			t.Errorf("%+v", got)
 		}
 		after := treeOf(t, dst)
-		after.sound(t)
+		after.sound(t, slices.DeleteFunc(slices.Clone(hurt.Added), func(name string) bool { return !slices.Contains(hurt.Tags, name) })...)
 		whole := treeOf(t, reader(t, good))
 		for key, content := range whole {
 			if after[key] != content {
@@ -233,5 +274,43 @@ func TestBrokenTagNeverReplacesWhole(t *testing.T) {
 	got, _ = transfer(t, reader(t, dir), dst, quick())
 	if got.TagsBroken != 0 || got.TagsExtra != 1 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// snapshots copies the checkpoint when a key is put: what a run that is killed
+// then leaves behind.
+type snapshots struct {
+	backends.Store
+	key, from, to string
+}
+
+func (s *snapshots) Put(ctx context.Context, key string, c backends.Content) (backends.Object, error) {
+	if key == s.key {
+		b, err := os.ReadFile(s.from)
+		if err = errors.Join(err, os.WriteFile(s.to, b, 0o600)); err != nil {
+			return backends.Object{}, err
+		}
+	}
+	return s.Store.Put(ctx, key, c)
+}
+
+func TestDoubtComesBeforeTheBrokenTag(t *testing.T) {
+	dir, made := small(t)
+	repo := made.Repositories[0]
+	dst := memory(t)
+	o := quick()
+	o.Checkpoint = filepath.Join(t.TempDir(), "state")
+	transfer(t, reader(t, dir), dst, o)
+
+	missing := digestOf("no such manifest")
+	key := layout.TagKey(repo.Name, "new")
+	write(t, dir, key, string(missing))
+	killed := filepath.Join(t.TempDir(), "killed")
+	_, _ = transfer(t, reader(t, dir), &snapshots{dst, key, o.Checkpoint, killed}, o)
+
+	o.Checkpoint = killed
+	got, _ := transfer(t, reader(t, dir), dst, o)
+	if got.TagsBroken != 1 {
+		t.Errorf("a run after a kill says %d broken tags, want 1: %+v", got.TagsBroken, got)
 	}
 }

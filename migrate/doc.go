@@ -51,8 +51,8 @@
 //
 // # Bounds
 //
-// Memory: 8 bytes a blob, and up to as much again while the set grows; one
-// buffer a worker; some 400 bytes for each tag, revision and layer of each
+// Memory: 8 bytes a blob, and 8 more with RecheckExisting, and up to as much
+// again while the sets grow; one buffer a worker; some 400 bytes for each tag, revision and layer of each
 // repository at work, of which there are at most as many as workers; the
 // window of a shard, at most 4,096 keys; 65,536 digests of corrupt blobs.
 // Goroutines: workers for copies, half as many for listings, and workers for

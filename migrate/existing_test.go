@@ -110,19 +110,29 @@ func TestRecheckExisting(t *testing.T) {
 	}
 }
 
-// What this migration has proved itself is not read again.
+// What this migration has proved itself may have rotted since: it is read again
+// when that is asked for, once a run however many passes that has.
 func TestRecheckExistingWithCheckpoint(t *testing.T) {
-	dir, _ := small(t)
+	dir, made := small(t)
 	dst := memory(t)
 	o := quick()
 	o.Checkpoint = filepath.Join(tempDir(t), "c")
 	transfer(t, reader(t, dir), dst, o)
-	o.RecheckExisting = true
 	got, _ := transfer(t, reader(t, dir), dst, o)
 	if got.ProvedBefore != got.Blobs || got.Rechecked != 0 || got.OnTrust != 0 {
 		t.Errorf("%+v", got)
 	}
-	o.Checkpoint = ""
+	o.RecheckExisting, o.Final = true, true
+	got, _ = transfer(t, reader(t, dir), dst, o)
+	if got.Rechecked != got.Blobs || got.Replaced != 0 || got.ProvedBefore+got.OnTrust != 0 {
+		t.Errorf("rechecked: %+v", got)
+	}
+	key := layout.BlobKey(layerOf(t, made))
+	rotten := treeOf(t, dst)[key]
+	put(t, dst, key, string(rotten[0]^1)+rotten[1:])
+	got, _ = transfer(t, reader(t, dir), dst, o)
+	same(t, treeOf(t, dst), treeOf(t, reader(t, dir)))
+	o.Checkpoint, o.Final = "", false
 	if got, _ = transfer(t, reader(t, dir), dst, o); got.Rechecked != got.Blobs || got.ProvedBefore != 0 {
 		t.Errorf("without: %+v", got)
 	}

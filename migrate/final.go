@@ -16,8 +16,8 @@ import (
 // was found broken at the source is the source's damage; any other is not.
 func (p *pass) checkClosures(ctx context.Context) error {
 	p.progress.enter("closures")
-	a := verify.Audit{Store: p.dst, Match: p.globs.match, Workers: p.Workers}
-	if !p.globs.some() {
+	a := verify.Audit{Store: p.dst, Match: p.globs.Match, Workers: p.Workers}
+	if !p.globs.Some() {
 		a.Blob = func(_ context.Context, d digest.Digest) error {
 			if p.blobs.Has(d) {
 				return nil

@@ -89,8 +89,6 @@ func openWriter(dir string) (backends.Store, error) {
 	return filesystem.Open(dir, filesystem.Options{})
 }
 
-func waitABit() { time.Sleep(5 * time.Millisecond) }
-
 // memory is an object store: what was put is visible at once.
 func memory(t testing.TB) backends.Store {
 	t.Helper()

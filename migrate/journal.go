@@ -53,11 +53,22 @@ func openJournal(o Options, src, dst string, sync func(context.Context) error) (
 // Identity is what a checkpoint of this migration is kept under: a changed
 // choice of repositories is the same migration, whose pass begins anew.
 func Identity(o Options, src, dst string) checkpoint.Identity {
-	only, also := slices.Sorted(slices.Values(o.Repositories)), slices.Sorted(slices.Values(o.Also))
 	return checkpoint.Identity{
 		Source: src, Destination: dst, Root: strings.TrimSuffix(layout.Root, "/"),
-		Scope: fmt.Sprintf("repositories %q also %q", only, also),
+		Scope: scope(o),
 	}
+}
+
+// scope says what is migrated; empty for all of the registry.
+func scope(o Options) string {
+	var parts []string
+	if len(o.Repositories) > 0 {
+		parts = append(parts, fmt.Sprintf("only the repositories %q", slices.Sorted(slices.Values(o.Repositories))))
+	}
+	if len(o.Also) > 0 {
+		parts = append(parts, fmt.Sprintf("also below %q", slices.Sorted(slices.Values(o.Also))))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // begin says whether an interrupted pass goes on; otherwise it begins a new one.
@@ -128,7 +139,12 @@ const doubtShard = "repositories/doubted"
 
 func (j journal) prove(repository string) { j.proved(repositoryShard, provedName(repository)) }
 
-func (j journal) doubt(repository string) { j.proved(doubtShard, provedName(repository)) }
+func (j journal) doubt(repository string) error {
+	if j.file == nil {
+		return nil
+	}
+	return journalError(j.file.Mark(doubtShard, provedName(repository)))
+}
 
 // provedBefore are the repositories that earlier runs and passes proved, and
 // those in which they saw damage.

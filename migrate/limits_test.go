@@ -102,8 +102,8 @@ func TestBandwidthCancelled(t *testing.T) {
 	}
 }
 
-// A pass with nothing to do costs listings, and a reading of each tag on both
-// sides where a listing does not tell; nothing else.
+// A pass with nothing to do costs listings, and a reading of each tag on each
+// side whose listing does not tell; nothing else.
 func TestCostOfNothingToDo(t *testing.T) {
 	dir, made := small(t)
 	tags := int64(len(made.TagNames()))
@@ -115,7 +115,11 @@ func TestCostOfNothingToDo(t *testing.T) {
 			transfer(t, reader(t, dir), dst, o)
 			var from, to backendtest.Counter
 			transfer(t, from.WrapRead(reader(t, dir)), to.Wrap(dst), o)
-			if from.Opens.Load() != tags || to.Opens.Load() != tags || from.Stats.Load()+to.Stats.Load()+to.Puts.Load() != 0 {
+			there := tags
+			if kind == "memory" { // its listings have the MD5
+				there = 0
+			}
+			if from.Opens.Load() != tags || to.Opens.Load() != there || from.Stats.Load()+to.Stats.Load()+to.Puts.Load() != 0 {
 				t.Errorf("source: %d opens, %d stats; destination: %d opens, %d stats, %d puts", from.Opens.Load(), from.Stats.Load(), to.Opens.Load(), to.Stats.Load(), to.Puts.Load())
 			}
 			lists := int64(len(layout.Shards()) + 2*len(layout.Partitions()) + 5)

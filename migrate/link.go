@@ -27,10 +27,7 @@ func (e *engine) readLink(ctx context.Context, s backends.ReadStore, side backen
 	err := e.retry(ctx, more, func(int) (err error) {
 		d, err = e.readLinkOnce(ctx, s, side, key)
 		return err
-	})
-	if err == nil {
-		e.breaker.succeeded()
-	}
+	}, side)
 	return d, err
 }
 
@@ -87,9 +84,9 @@ func (e *engine) writeLink(ctx context.Context, key string, d digest.Digest) err
 			},
 		})
 		return backends.At(backends.Destination, err)
-	})
+	}, backends.Destination)
 	if err == nil {
-		e.breaker.succeeded()
+		e.Watch.wrote(key)
 	}
 	return err
 }

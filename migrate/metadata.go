@@ -1,39 +1,16 @@
 package migrate
 
-import "fmt"
+import "github.com/regferry/regferry/verify"
 
-// Metadata says where a registry keeps its tags and references. In a database
-// (MSR, GitLab with its metadata database, Harbor from 2.15 on) the storage
-// does not know them all: a migration is as complete, but the storage alone
-// cannot prove that each tag can be pulled.
-type Metadata string
+// Metadata says where a registry keeps its tags and references.
+type Metadata = verify.Metadata
 
 // The places.
 const (
-	MetadataAuto     Metadata = "auto" // judged from what the storage holds
-	MetadataStorage  Metadata = "storage"
-	MetadataDatabase Metadata = "database"
+	MetadataAuto     = verify.MetadataAuto
+	MetadataStorage  = verify.MetadataStorage
+	MetadataDatabase = verify.MetadataDatabase
 )
 
 // ParseMetadata reads the flag --metadata.
-func ParseMetadata(s string) (Metadata, error) {
-	switch m := Metadata(s); m {
-	case MetadataAuto, MetadataStorage, MetadataDatabase:
-		return m, nil
-	}
-	return "", fmt.Errorf("--metadata %q: say storage, database or auto, for example --metadata database for MSR", s)
-}
-
-// fewTags is the number of revisions a tag from which on auto takes the tags
-// to be elsewhere. A pipeline that pushes one moving tag leaves hundreds.
-const fewTags = 1000
-
-func (m Metadata) database(t Totals) bool {
-	switch m {
-	case MetadataStorage:
-		return false
-	case MetadataDatabase:
-		return true
-	}
-	return t.Blobs > 0 && (t.Revisions == 0 || t.Tags*fewTags < t.Revisions)
-}
+func ParseMetadata(s string) (Metadata, error) { return verify.ParseMetadata(s) }

@@ -20,7 +20,7 @@ func TestMetadata(t *testing.T) {
 		{"one moving tag", Totals{Blobs: 9000, Revisions: 900, Tags: 1}, false, false, true},
 	} {
 		for m, want := range map[Metadata]bool{MetadataAuto: c.auto, MetadataStorage: c.stored, MetadataDatabase: c.other, "": c.auto} {
-			if got := m.database(c.t); got != want {
+			if got := m.Database(c.t.Blobs, c.t.Revisions, c.t.Tags); got != want {
 				t.Errorf("%s with %q: %v", c.name, m, got)
 			}
 		}

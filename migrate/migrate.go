@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/regferry/regferry/backends"
 	"github.com/regferry/regferry/verify"
@@ -16,23 +17,30 @@ import (
 // Options say how to migrate. The zero value migrates a whole registry with
 // the defaults and without a checkpoint.
 type Options struct {
-	Checkpoint   string   // path of the file that an interrupted run goes on from; empty: none
-	Version      string   // of the program, for the checkpoint
-	Workers      int      // requests in flight; default DefaultWorkers
-	Memory       int64    // bytes in buffers; default DefaultMemory
-	Bandwidth    int64    // bytes a second read from the source; 0: no limit
-	Repositories []string // globs; only these repositories, and the blobs they need
-	Also         []string // prefixes of keys beside the registry's root, copied byte for byte
+	Checkpoint   string        // path of the file that an interrupted run goes on from; empty: none
+	Version      string        // of the program, for the checkpoint
+	Workers      int           // requests in flight; default DefaultWorkers
+	Memory       int64         // bytes in buffers; default DefaultMemory
+	Bandwidth    int64         // bytes a second read from the source; 0: no limit
+	Patience     time.Duration // how long a side may give no answer before the run ends; default DefaultPatience
+	Repositories []string      // globs; only these repositories, and the blobs they need
+	Also         []string      // prefixes of keys beside the registry's root, copied byte for byte
 
-	RecheckExisting bool // read and hash blobs that were at the destination before
-	WithholdBroken  bool // keep back tags and revisions that are broken at the source
-	Final           bool // passes until one finds nothing to do, then every closure is checked at the destination
+	RecheckExisting bool                     // read and hash blobs that are at the destination, whoever put them there, once a run
+	Recheck         func(digest.Digest) bool // likewise, those that it chooses; may be nil
+	WithholdBroken  bool                     // keep back tags and revisions that are broken at the source
+	Final           bool                     // passes until one finds nothing to do, then every closure is checked at the destination
 
 	Progress *Progress       // may be nil
 	Stop     <-chan struct{} // closed: what is under way is finished, nothing is started; may be nil
 	Recorder Recorder        // may be nil
 
 	Metadata Metadata // where the source keeps its tags; default MetadataAuto
+
+	Shared *Shared  // with other runs between the same sides, instead of Memory and Bandwidth; may be nil
+	Watch  Watch    // is told what a pass sees; not in a dry run
+	Named  []string // only these repositories, by their names: nothing else is listed
+	Links  bool     // only repositories are listed; the blobs that they lack come with them
 
 	sleep func(context.Context, time.Duration) error // instead of sleeping, in tests
 }
@@ -90,16 +98,17 @@ type engine struct {
 	src, dst      backends.ReadStore
 	out           backends.Store // nil in a dry run
 	syncer        backends.Syncer
+	copier        backends.ServerSideCopier // may be nil
+	reporter      backends.ChecksumReporter // of the destination; may be nil
 	limits        *limits
 	journal       journal
 	progress      *Progress
-	globs         globs
-	proved        verify.Set // repositories whose every closure was proved in this run
-	before        provedSet  // and in earlier ones
-	doubted       verify.Set // repositories where damage was seen in this run
-	doubtedBefore provedSet  // and in earlier ones
+	globs         verify.Globs
+	rechecked     verify.Set // blobs that were read, or written, in this run, with RecheckExisting
+	before        provedSet  // repositories whose every closure was proved by earlier runs
+	doubtedBefore provedSet  // proved ones where earlier runs saw damage
+	noted         verify.Set // those whose doubt this run's checkpoint has
 	breaker       breaker
-	syncing       sync.Mutex
 	lost          atomic.Int64         // objects that a Sync could not make visible
 	now           atomic.Pointer[pass] // the pass under way
 }
@@ -112,8 +121,8 @@ func Run(ctx context.Context, src backends.ReadStore, dst backends.Store, o Opti
 	if err != nil {
 		return Summary{}, err
 	}
-	e.out = dst
-	e.syncer = backends.PowersOf(dst).Syncer
+	powers := backends.PowersOf(dst)
+	e.out, e.syncer, e.copier, e.reporter = dst, powers.Syncer, powers.ServerSideCopier, powers.ChecksumReporter
 	if e.journal, err = openJournal(e.Options, src.Location(), dst.Location(), e.syncStore); err != nil {
 		return Summary{}, err
 	}
@@ -147,7 +156,7 @@ func Plan(ctx context.Context, src, dst backends.ReadStore, o Options) (Summary,
 
 // Check refuses options that cannot be meant.
 func (o Options) Check() error {
-	return errors.Join(globs(o.Repositories).check(), checkAlso(o.Also))
+	return errors.Join(verify.Globs(o.Repositories).Check(), checkAlso(o.Also))
 }
 
 func newEngine(src, dst backends.ReadStore, o Options) (*engine, error) {
@@ -156,6 +165,9 @@ func newEngine(src, dst backends.ReadStore, o Options) (*engine, error) {
 	}
 	if o.Memory <= 0 {
 		o.Memory = DefaultMemory
+	}
+	if o.Patience <= 0 {
+		o.Patience = DefaultPatience
 	}
 	if o.Progress == nil {
 		o.Progress = new(Progress)
@@ -166,10 +178,13 @@ func newEngine(src, dst backends.ReadStore, o Options) (*engine, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
+	if o.Shared == nil {
+		o.Shared = NewShared(o.Workers, o.Memory, o.Bandwidth)
+	}
 	return &engine{
 		Options: o, src: src, dst: dst, globs: o.Repositories,
-		limits:   newLimits(o.Workers, o.Memory, o.Bandwidth, o.Stop),
-		progress: o.Progress,
+		limits:   &limits{o.Shared, o.Stop},
+		progress: o.Progress, breaker: breaker{patience: o.Patience},
 	}, nil
 }
 
@@ -179,6 +194,8 @@ func newEngine(src, dst backends.ReadStore, o Options) (*engine, error) {
 func (e *engine) run(ctx context.Context) (Summary, error) {
 	var s Summary
 	var err error
+	e.Shared.enter(e)
+	defer e.Shared.leave(e)
 	if e.before, e.doubtedBefore, err = e.journal.provedBefore(); err != nil {
 		return s, err
 	}
@@ -190,10 +207,12 @@ func (e *engine) run(ctx context.Context) (Summary, error) {
 		p := &pass{engine: e}
 		e.now.Store(p)
 		e.Recorder.Reset()
+		e.Watch.begin()
 		e.progress.begin(n)
 		err = p.run(ctx)
 		s.Passes = append(s.Passes, p.tally.totals())
-		s.Database = e.Metadata.database(p.tally.totals())
+		t := p.tally.totals()
+		s.Database = e.Metadata.Database(t.Blobs, t.Revisions, t.Tags)
 		if err != nil {
 			return s, err
 		}
@@ -216,11 +235,15 @@ func (e *engine) run(ctx context.Context) (Summary, error) {
 	}
 }
 
+// partial says that the run does not look at everything, on purpose. A whole one
+// may be under way beside it, whose unfinished uploads it does not know.
+func (o Options) partial() bool { return o.Links || len(o.Named) > 0 }
+
 // clean removes what dead runs left in the scratch of the destination. It
 // comes last, since an interrupted upload may be gone on with in this run.
 func (e *engine) clean(ctx context.Context) error {
 	c := backends.PowersOf(e.dst).Cleaner
-	if e.out == nil || c == nil {
+	if e.out == nil || c == nil || e.partial() {
 		return nil
 	}
 	keep, err := e.journal.uploads()

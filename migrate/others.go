@@ -6,17 +6,23 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/verify"
 	"github.com/regferry/regferry/verify/layout"
+	"github.com/regferry/regferry/verify/report"
 )
 
 // copyOthers goes through what neither a shard nor a repository covers: other
 // digest algorithms, unknown objects below the root, and what --also names.
 func (p *pass) copyOthers(ctx context.Context) error {
+	if p.partial() {
+		return nil
+	}
 	if err := p.copyGaps(ctx); err != nil {
 		return err
 	}
@@ -31,7 +37,7 @@ func (p *pass) copyOthers(ctx context.Context) error {
 // copyGaps lists the root and steps over each prefix that is covered. It costs
 // a listing's start for each step, not a second listing of everything.
 func (p *pass) copyGaps(ctx context.Context) error {
-	if p.globs.some() {
+	if p.globs.Some() {
 		return nil
 	}
 	sh := p.loose()
@@ -40,34 +46,32 @@ func (p *pass) copyGaps(ctx context.Context) error {
 		return err
 	}
 	sh.before = st.Proved
-	covered := layout.Tight()
-	for after, more := "", true; more; {
-		more = false
-		for pr, err := range merge(p.list(ctx, p.src, layout.Root, after), p.list(ctx, p.dst, layout.Root, after)) {
-			if err != nil {
-				sh.window.drain()
-				return p.fail(ctx, err, layout.Root)
-			}
-			if next, skip := covered.Skip(pr.key); skip {
-				after, more = next, true
-				break
-			}
-			if err := sh.add(ctx, pr); err != nil {
-				sh.keep(err)
-				break
-			}
+	list := func(after string) iter.Seq2[verify.Pair, error] {
+		return verify.Merge(p.list(ctx, p.src, layout.Root, after), p.list(ctx, p.dst, layout.Root, after))
+	}
+	for pr, err := range layout.Gaps(layout.Tight(), list, func(pr verify.Pair) string { return pr.Key }) {
+		if err != nil {
+			sh.window.drain()
+			return p.fail(ctx, err, layout.Root)
+		}
+		if err := errors.Join(p.Watch.pair(otherShard, pr), sh.add(ctx, pr)); err != nil {
+			sh.keep(err)
+			break
 		}
 	}
 	sh.window.drain()
-	return sh.failed()
+	if err := sh.failed(); err != nil {
+		return err
+	}
+	return p.Watch.listed(otherShard)
 }
 
 func (p *pass) copyAlso(ctx context.Context, prefix string) error {
 	sh := p.loose()
-	for pr, err := range merge(p.list(ctx, p.src, prefix, ""), p.list(ctx, p.dst, prefix, "")) {
+	for pr, err := range verify.Merge(p.list(ctx, p.src, prefix, ""), p.list(ctx, p.dst, prefix, "")) {
 		if err == nil {
 			p.tally.count(func(t *Totals) { t.Also++ })
-			err = sh.other(ctx, layout.Parse(pr.key), pr)
+			err = sh.other(ctx, layout.Parse(pr.Key), pr)
 		} else {
 			err = p.fail(ctx, err, prefix)
 		}
@@ -89,20 +93,20 @@ func (p *pass) loose() *shard {
 const otherShard = "blobs/other"
 
 // other deals with what is no blob.
-func (s *shard) other(ctx context.Context, k layout.Key, pr pair) error {
-	if pr.src == nil || s.skipped(k) {
+func (s *shard) other(ctx context.Context, k layout.Key, pr verify.Pair) error {
+	if pr.Src == nil || s.skipped(k) {
 		return nil
 	}
 	if k.Kind == layout.Unknown {
-		s.noteUnknown(k, pr.key)
+		s.noteUnknown(k, pr.Key)
 	}
 	if s.dry() {
-		if pr.dst == nil || pr.dst.Size != pr.src.Size {
-			s.tally.count(func(t *Totals) { t.UnknownDone++; t.UnknownBytes += max(pr.src.Size, 0) })
+		if pr.Dst == nil || pr.Dst.Size != pr.Src.Size {
+			s.tally.count(func(t *Totals) { t.UnknownDone++; t.UnknownBytes += max(pr.Src.Size, 0) })
 		}
 		return nil
 	}
-	s.start(pr.key, func(ctx context.Context) error { return s.carry(ctx, pr) })
+	s.start(pr.Key, func(ctx context.Context) error { return s.carry(ctx, pr) })
 	return nil
 }
 
@@ -113,6 +117,10 @@ func (p *pass) skipped(k layout.Key) bool {
 		p.tally.count(func(t *Totals) { t.Uploads++ })
 	case layout.Junk:
 		p.tally.count(func(t *Totals) { t.Junk++ })
+		p.Recorder.Finding(report.Finding{
+			Kind: report.Skipped, Side: report.Source, Severity: report.Notice, Key: k.String(), Repository: k.Repository,
+			Found: "what a killed process left", Advice: "nothing: it belongs to no image; a migration leaves it where it is",
+		})
 	}
 	return k.Kind.Skipped()
 }
@@ -122,19 +130,19 @@ func (p *pass) skipped(k layout.Key) bool {
 const maxCompare = 1 << 20
 
 // carry copies an object byte for byte unless the destination has it already.
-func (p *pass) carry(ctx context.Context, pr pair) error {
-	if pr.dst != nil && pr.dst.Size == pr.src.Size {
+func (p *pass) carry(ctx context.Context, pr verify.Pair) error {
+	if pr.Dst != nil && pr.Dst.Size == pr.Src.Size {
 		same, err := p.sameContent(ctx, pr)
 		if err != nil {
-			return p.otherFailed(ctx, pr.key, err)
+			return p.otherFailed(ctx, pr.Key, err)
 		}
 		if same {
 			return nil
 		}
 	}
-	n, err := p.copy(ctx, *pr.src, "")
+	n, err := p.copy(ctx, *pr.Src, "")
 	if err != nil {
-		return p.otherFailed(ctx, pr.key, err)
+		return p.otherFailed(ctx, pr.Key, err)
 	}
 	p.tally.count(func(t *Totals) { t.UnknownDone++; t.UnknownBytes += n })
 	return nil
@@ -148,15 +156,15 @@ func (p *pass) otherFailed(ctx context.Context, key string, err error) error {
 	return p.fail(ctx, err, key)
 }
 
-func (p *pass) sameContent(ctx context.Context, pr pair) (bool, error) {
-	if pr.src.Size > maxCompare {
+func (p *pass) sameContent(ctx context.Context, pr verify.Pair) (bool, error) {
+	if pr.Src.Size > maxCompare {
 		return true, nil
 	}
-	a, err := p.readSmall(ctx, p.src, backends.Source, pr.key, maxCompare)
+	a, err := p.readSmall(ctx, p.src, backends.Source, pr.Key, maxCompare)
 	if err != nil {
 		return false, err
 	}
-	b, err := p.readSmall(ctx, p.dst, backends.Destination, pr.key, maxCompare)
+	b, err := p.readSmall(ctx, p.dst, backends.Destination, pr.Key, maxCompare)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -168,10 +176,7 @@ func (e *engine) readSmall(ctx context.Context, s backends.ReadStore, side backe
 	err = e.retry(ctx, 0, func(int) error {
 		data, err = e.readOnce(ctx, s, side, key, limit)
 		return err
-	})
-	if err == nil {
-		e.breaker.succeeded()
-	}
+	}, side)
 	return data, err
 }
 

@@ -92,7 +92,7 @@ func TestSkipped(t *testing.T) {
 	dst := memory(t)
 	got, n := transfer(t, reader(t, dir), dst, quick())
 	clean(t, got)
-	if got.Uploads != 4 || got.Junk != 8 || got.Unknown != 0 || len(n.findings) != 0 {
+	if got.Uploads != 4 || got.Junk != 8 || got.Unknown != 0 || len(n.findings) != 8 || n.findings[0].Kind != report.Skipped {
 		t.Errorf("%+v, %v", got, n.findings)
 	}
 	same(t, treeOf(t, dst), sound)

@@ -85,30 +85,21 @@ func (e *engine) syncStore(ctx context.Context) error {
 	if e.syncer == nil {
 		return nil
 	}
-	// One at a time: another Sync, for the checkpoint or a repository, may be
-	// told of what was put for this caller, and has to have noted it before this
-	// one says that all is well. Who waited finds the work done.
-	e.syncing.Lock()
-	defer e.syncing.Unlock()
-	err := backends.At(backends.Destination, e.syncer.Sync(ctx))
-	var some *backends.SyncError
-	switch {
-	case err == nil || cancelled(ctx, err):
-		return err
-	case !errors.As(err, &some):
-		return &Fault{err}
-	}
+	return e.Shared.sync(ctx, e.syncer)
+}
+
+// lose takes an object that a Sync could not make visible out of what is known
+// to be at the destination.
+func (e *engine) lose(ctx context.Context, f *backends.Error) error {
 	p := e.now.Load()
-	for _, f := range some.Failed {
-		if k := layout.Parse(f.Key); k.Kind == layout.Blob {
-			p.blobs.Remove(k.Digest)
-		}
-		e.lost.Add(1)
-		if fault := p.fail(ctx, backends.At(backends.Destination, f), f.Key); fault != nil {
-			return errors.Join(fault, err)
-		}
+	if p == nil {
+		return nil // it has put and asked nothing yet
 	}
-	return err
+	if k := layout.Parse(f.Key); k.Kind == layout.Blob {
+		p.blobs.Remove(k.Digest)
+	}
+	e.lost.Add(1)
+	return p.fail(ctx, backends.At(backends.Destination, f), f.Key)
 }
 
 // fail records that one object could not be transferred. It returns a *Fault
@@ -120,7 +111,7 @@ func (p *pass) fail(ctx context.Context, err error, key string) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case cancelled(ctx, err), errors.As(err, &fault):
-		return err
+		return p.endOnFault(err)
 	}
 	var e *backends.Error
 	f := report.Failure{Key: key, Class: backends.ClassOf(err).Error(), Side: string(backends.SideOf(err)), Message: err.Error()}
@@ -132,7 +123,7 @@ func (p *pass) fail(ctx context.Context, err error, key string) error {
 	p.progress.failed()
 	p.Recorder.Failure(f)
 	p.journal.fail(f)
-	return p.breaker.failed(err)
+	return p.endOnFault(p.breaker.failed(err))
 }
 
 // failedBefore is the answer for what failed in this pass already: one failure
@@ -145,39 +136,3 @@ func (p *pass) failedBefore(key string) error {
 }
 
 var errFailedBefore = errors.New("it failed before in this pass")
-
-// breaker tells a fault of the run from faults of objects: a full destination
-// at once, a side that has failed many times in a row after that.
-type breaker struct {
-	mu  sync.Mutex
-	row map[backends.Side]int
-}
-
-// maxRow is how many objects may fail one after the other, on one side and
-// with none getting through in between, before the side is given up.
-const maxRow = 100
-
-func (b *breaker) failed(err error) error {
-	side, class := backends.SideOf(err), backends.ClassOf(err)
-	if side == backends.Destination && class == backends.Full {
-		return &Fault{err}
-	}
-	if class == backends.Corrupt || class == backends.NotFound || class == backends.Unsupported {
-		return nil
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.row == nil {
-		b.row = make(map[backends.Side]int)
-	}
-	if b.row[side]++; b.row[side] < maxRow {
-		return nil
-	}
-	return &Fault{err}
-}
-
-func (b *breaker) succeeded() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	clear(b.row)
-}

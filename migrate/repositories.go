@@ -3,12 +3,14 @@ package migrate
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
 	"errors"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/verify"
 	"github.com/regferry/regferry/verify/layout"
 	"github.com/regferry/regferry/verify/report"
 )
@@ -23,7 +25,7 @@ func (p *pass) copyRepositories(ctx context.Context) error {
 	work.SetLimit(p.Workers)
 	lists := new(errgroup.Group)
 	lists.SetLimit(p.listers())
-	for _, prefix := range layout.Partitions() {
+	for _, prefix := range p.partitions() {
 		lists.Go(func() error {
 			err := p.survey(ctx, prefix, func(s *surveyed) {
 				work.Go(func() error { return p.endOnFault(p.copyRepository(ctx, s)) })
@@ -41,6 +43,19 @@ func (p *pass) copyRepositories(ctx context.Context) error {
 	return listed
 }
 
+// partitions are the prefixes to list: of one repository, without those that
+// are nested in it, or of all.
+func (p *pass) partitions() []string {
+	if len(p.Named) == 0 {
+		return layout.Partitions()
+	}
+	prefixes := make([]string, len(p.Named))
+	for i, name := range p.Named {
+		prefixes[i] = layout.RepositoryPrefix(name) + "_"
+	}
+	return prefixes
+}
+
 // endOnFault ends the copies of the pass, which outlive the work that asked
 // for them, when there is no use in them any more.
 func (p *pass) endOnFault(err error) error {
@@ -53,11 +68,11 @@ func (p *pass) endOnFault(err error) error {
 // surveyed is what the flat listings say of one repository.
 type surveyed struct {
 	name                    string
-	tags, revisions, layers int // at the source
-	links                   int // that the destination lacks, or has with another size
-	moved                   int // tags that the destination lacks or has with other content
-	unsure                  []string
-	other                   bool // something else is missing
+	tags, revisions, layers int           // at the source
+	links                   int           // that the destination lacks, or has with another size
+	moved                   int           // tags that the destination lacks or has with other content
+	unsure                  []verify.Pair // tags, to be compared
+	other                   bool          // something else is missing
 }
 
 // maxUnsure is how many tags wait to be compared before a batch is.
@@ -68,11 +83,14 @@ const maxUnsure = 256
 // its name and "/_", so they come one after the other.
 func (p *pass) survey(ctx context.Context, prefix string, work func(*surveyed)) error {
 	var at *surveyed
-	for pr, err := range merge(p.list(ctx, p.src, prefix, ""), p.list(ctx, p.dst, prefix, "")) {
+	for pr, err := range verify.Merge(p.list(ctx, p.src, prefix, ""), p.list(ctx, p.dst, prefix, "")) {
 		if err != nil {
 			return p.fail(ctx, err, prefix)
 		}
-		k := layout.Parse(pr.key)
+		if err := p.Watch.pair(prefix, pr); err != nil {
+			return p.endOnFault(err)
+		}
+		k := layout.Parse(pr.Key)
 		if k.Repository == "" {
 			if err := p.stray(ctx, k, pr); err != nil {
 				return err
@@ -89,18 +107,21 @@ func (p *pass) survey(ctx context.Context, prefix string, work func(*surveyed)) 
 			return err
 		}
 	}
-	return p.decide(ctx, at, work)
+	if err := p.decide(ctx, at, work); err != nil {
+		return err
+	}
+	return p.endOnFault(p.Watch.listed(prefix))
 }
 
 // stray carries an unknown object that belongs to no repository.
-func (p *pass) stray(ctx context.Context, k layout.Key, pr pair) error {
-	if p.globs.some() {
+func (p *pass) stray(ctx context.Context, k layout.Key, pr verify.Pair) error {
+	if p.globs.Some() {
 		return nil
 	}
 	return p.carryNow(ctx, k, pr)
 }
 
-func (p *pass) carryNow(ctx context.Context, k layout.Key, pr pair) error {
+func (p *pass) carryNow(ctx context.Context, k layout.Key, pr verify.Pair) error {
 	sh := p.loose()
 	if err := sh.other(ctx, k, pr); err != nil {
 		return err
@@ -110,14 +131,14 @@ func (p *pass) carryNow(ctx context.Context, k layout.Key, pr pair) error {
 }
 
 // look takes one key of a repository into account.
-func (p *pass) look(ctx context.Context, at *surveyed, k layout.Key, pr pair) error {
-	if pr.src == nil {
+func (p *pass) look(ctx context.Context, at *surveyed, k layout.Key, pr verify.Pair) error {
+	if pr.Src == nil {
 		if k.Kind == layout.TagLink {
 			p.extraTag(k, pr)
 		}
 		return nil
 	}
-	differs := pr.dst == nil || pr.dst.Size >= 0 && pr.src.Size >= 0 && pr.dst.Size != pr.src.Size
+	differs := pr.Dst == nil || pr.Dst.Size >= 0 && pr.Src.Size >= 0 && pr.Dst.Size != pr.Src.Size
 	switch k.Kind {
 	case layout.LayerLink:
 		at.layers++
@@ -127,7 +148,7 @@ func (p *pass) look(ctx context.Context, at *surveyed, k layout.Key, pr pair) er
 		at.tags++
 		return p.lookTag(ctx, at, pr, differs)
 	case layout.Upload, layout.Junk:
-		if p.globs.match(at.name) {
+		if p.globs.Match(at.name) {
 			p.skipped(k)
 		}
 		return nil
@@ -142,34 +163,35 @@ func (p *pass) look(ctx context.Context, at *surveyed, k layout.Key, pr pair) er
 
 // lookUnknown leaves to the protocol what lies where it lists, and carries
 // the rest at once: a fork may keep a subtree of its own beside _manifests.
-func (p *pass) lookUnknown(ctx context.Context, at *surveyed, k layout.Key, pr pair, differs bool) error {
-	if !p.globs.match(at.name) {
+func (p *pass) lookUnknown(ctx context.Context, at *surveyed, k layout.Key, pr verify.Pair, differs bool) error {
+	if !p.globs.Match(at.name) {
 		return nil
 	}
-	listed := func(prefix string) bool { return strings.HasPrefix(pr.key, prefix) }
+	listed := func(prefix string) bool { return strings.HasPrefix(pr.Key, prefix) }
 	if !listed(layout.TagsPrefix(at.name)) && !listed(layout.RevisionsPrefix(at.name)) && !listed(layout.LayersPrefix(at.name)) {
 		return p.carryNow(ctx, k, pr)
 	}
-	p.noteUnknown(k, pr.key)
+	p.noteUnknown(k, pr.Key)
 	at.other = at.other || differs
 	if differs && p.dry() {
-		p.tally.count(func(t *Totals) { t.UnknownDone++; t.UnknownBytes += max(pr.src.Size, 0) })
+		p.tally.count(func(t *Totals) { t.UnknownDone++; t.UnknownBytes += max(pr.Src.Size, 0) })
 	}
 	return nil
 }
 
 // lookTag compares by content what the listing can, since all links have the
 // same size, and leaves the rest for compare.
-func (p *pass) lookTag(ctx context.Context, at *surveyed, pr pair, differs bool) error {
+func (p *pass) lookTag(ctx context.Context, at *surveyed, pr verify.Pair, differs bool) error {
 	switch {
 	case differs:
 		at.moved++
-	case pr.src.MD5 != nil && pr.dst.MD5 != nil:
-		if !bytes.Equal(pr.src.MD5, pr.dst.MD5) {
-			at.moved++
+	case pr.Src.MD5 != nil && pr.Dst.MD5 != nil:
+		if bytes.Equal(pr.Src.MD5, pr.Dst.MD5) {
+			return p.sameTag(pr.Key, pr.Src.MD5)
 		}
+		at.moved++
 	case p.dry() || at.moved == 0 && p.isProved(at.name):
-		at.unsure = append(at.unsure, pr.key)
+		at.unsure = append(at.unsure, pr)
 		if len(at.unsure) >= maxUnsure {
 			return p.compare(ctx, at)
 		}
@@ -177,19 +199,22 @@ func (p *pass) lookTag(ctx context.Context, at *surveyed, pr pair, differs bool)
 	return nil
 }
 
-// compare reads the links of the tags that the listing could not tell apart.
+// compare reads the links of the tags that the listings could not tell apart.
 func (p *pass) compare(ctx context.Context, at *surveyed) error {
-	keys := at.unsure
+	tags := at.unsure
 	at.unsure = nil
-	same := make([]bool, len(keys))
-	err := each(ctx, p.Workers, len(keys), func(ctx context.Context, i int) error {
-		a, errA := p.readSmall(ctx, p.src, backends.Source, keys[i], maxLink)
-		b, errB := p.readSmall(ctx, p.dst, backends.Destination, keys[i], maxLink)
+	same := make([]bool, len(tags))
+	err := each(ctx, p.Workers, len(tags), func(ctx context.Context, i int) error {
+		a, errA := p.sumOfLink(ctx, p.src, backends.Source, *tags[i].Src)
+		b, errB := p.sumOfLink(ctx, p.dst, backends.Destination, *tags[i].Dst)
 		// Whatever cannot be read is for the protocol to judge.
 		same[i] = errA == nil && errB == nil && bytes.Equal(a, b)
-		return nil
+		if !same[i] {
+			return nil
+		}
+		return p.sameTag(tags[i].Key, a)
 	})
-	at.moved += len(keys)
+	at.moved += len(tags)
 	for _, s := range same {
 		if s {
 			at.moved--
@@ -198,9 +223,31 @@ func (p *pass) compare(ctx context.Context, at *surveyed) error {
 	return err
 }
 
+func (p *pass) sameTag(key string, sum []byte) error {
+	if len(sum) != md5.Size {
+		return nil
+	}
+	k := layout.Parse(key)
+	return p.endOnFault(p.Watch.same(k.Repository, k.Tag, [md5.Size]byte(sum)))
+}
+
+// sumOfLink is the MD5 of a link: of the listing, or else of what is read. A
+// volume beside a bucket is read, and the bucket is not.
+func (p *pass) sumOfLink(ctx context.Context, s backends.ReadStore, side backends.Side, o backends.Object) ([]byte, error) {
+	if o.MD5 != nil {
+		return o.MD5, nil
+	}
+	b, err := p.readSmall(ctx, s, side, o.Key, maxLink)
+	if err != nil {
+		return nil, err
+	}
+	sum := md5.Sum(b)
+	return sum[:], nil
+}
+
 // decide ends the survey of a repository.
 func (p *pass) decide(ctx context.Context, at *surveyed, work func(*surveyed)) error {
-	if at == nil || !p.globs.match(at.name) {
+	if at == nil || !p.globs.Match(at.name) {
 		return nil
 	}
 	if err := p.compare(ctx, at); err != nil {
@@ -226,19 +273,20 @@ func (p *pass) decide(ctx context.Context, at *surveyed, work func(*surveyed)) e
 		work(at)
 		return nil
 	}
+	p.Shared.proved.Add(provedName(at.name)) // maybe by an earlier run: a hint asks no checkpoint
 	p.Recorder.Repository(report.Repository{Name: at.name, Tags: at.tags, Revisions: at.revisions, Layers: at.layers})
 	return nil
 }
 
 // extraTag counts a tag that only the destination has. Only a mirror deletes.
-func (p *pass) extraTag(k layout.Key, pr pair) {
-	if !p.globs.match(k.Repository) {
+func (p *pass) extraTag(k layout.Key, pr verify.Pair) {
+	if !p.globs.Match(k.Repository) {
 		return
 	}
 	p.tally.count(func(t *Totals) { t.TagsExtra++ })
 	p.Recorder.Finding(report.Finding{
 		Kind: report.Extra, Side: report.Destination, Severity: report.Notice,
-		Key: pr.key, Repository: k.Repository, Tag: k.Tag,
+		Key: pr.Key, Repository: k.Repository, Tag: k.Tag,
 		Advice: "the source does not have this tag; delete it at the destination if it should not be there",
 	})
 }
@@ -248,19 +296,37 @@ func (p *pass) extraTag(k layout.Key, pr pair) {
 // in each pass, so that what is broken in it is said again.
 func (e *engine) isProved(repository string) bool {
 	d := provedName(repository)
-	return (e.proved.Has(d) || e.before.Has(d)) && !e.doubted.Has(d) && !e.doubtedBefore.Has(d)
+	s := e.Shared
+	return (s.proved.Has(d) || e.before.Has(d)) && !s.doubted.Has(d) && !e.doubtedBefore.Has(d)
 }
 
 func (e *engine) prove(repository string) {
-	e.proved.Add(provedName(repository))
+	e.Shared.proved.Add(provedName(repository))
+	e.Shared.doubted.Remove(provedName(repository)) // all of it was gone through again, and is whole
 	e.journal.prove(repository)
 }
 
 // doubt takes a proof back for good: damage was seen there, so every later pass
-// of this migration goes through the repository again.
-func (e *engine) doubt(repository string) {
-	e.doubted.Add(provedName(repository))
-	e.journal.doubt(repository)
+// of this migration goes through the repository again. The checkpoint has it
+// before the damage is copied: a run that is killed after that must not leave
+// one behind to which all looks well.
+func (e *engine) doubt(repository string) error {
+	d := provedName(repository)
+	s := e.Shared
+	s.doubting.Lock() // who comes second waits for the first to be durable
+	defer s.doubting.Unlock()
+	switch {
+	case e.noted.Has(d):
+		return nil
+	case !s.doubted.Has(d) && !s.proved.Has(d) && !e.before.Has(d):
+		return nil // what nobody has proved is gone through again anyway
+	}
+	if err := e.journal.doubt(repository); err != nil {
+		return err
+	}
+	e.noted.Add(d) // another run may have no checkpoint
+	s.doubted.Add(d)
+	return nil
 }
 
 // each calls f for 0..n-1, at most limit at a time. It returns an error unless

@@ -54,6 +54,11 @@ type revision struct {
 
 // copyRepository brings one repository across.
 func (p *pass) copyRepository(ctx context.Context, s *surveyed) error {
+	leave, err := p.Shared.turns.take(ctx, s.name)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	r := &repository{pass: p, name: s.name, lostAt: p.lost.Load(), sound: true}
 	r.out = report.Repository{Name: s.name, Tags: s.tags, Revisions: s.revisions, Layers: s.layers}
 	r.closure = verify.Closure{Revision: r.revision, Layer: r.layer, Blob: r.blob, Link: r.alias, Manifest: r.manifest}
@@ -73,7 +78,9 @@ func (p *pass) copyRepository(ctx context.Context, s *surveyed) error {
 	case r.sound && r.lostAt == p.lost.Load() && r.out.Broken+r.out.Held+r.out.Unsettled == 0:
 		p.prove(r.name)
 	default:
-		p.doubt(r.name)
+		if err := p.doubt(r.name); err != nil {
+			return err
+		}
 	}
 	p.Recorder.Repository(r.out)
 	return nil
@@ -89,13 +96,13 @@ func (p *pass) repositoryFailed(ctx context.Context, r *repository, err error) e
 // listRevisions finds the revisions of both sides.
 func (r *repository) listRevisions(ctx context.Context) error {
 	prefix := layout.RevisionsPrefix(r.name)
-	for pr, err := range merge(r.list(ctx, r.src, prefix, ""), r.list(ctx, r.dst, prefix, "")) {
+	for pr, err := range verify.Merge(r.list(ctx, r.src, prefix, ""), r.list(ctx, r.dst, prefix, "")) {
 		if err != nil {
 			return err
 		}
-		k := layout.Parse(pr.key)
+		k := layout.Parse(pr.Key)
 		switch {
-		case k.Kind == layout.RevisionLink && pr.src != nil:
+		case k.Kind == layout.RevisionLink && pr.Src != nil:
 			r.revisions = append(r.revisions, &revision{digest: k.Digest, there: linkThere(pr)})
 			r.known.Add(k.Digest)
 			if linkThere(pr) {
@@ -149,17 +156,17 @@ func (r *repository) readRevision(ctx context.Context, v *revision) error {
 
 // linkThere says that the destination has a link of the right size. Links but
 // those of tags are written once and never change.
-func linkThere(pr pair) bool {
-	return pr.dst != nil && (pr.src == nil || pr.dst.Size == pr.src.Size || pr.dst.Size < 0)
+func linkThere(pr verify.Pair) bool {
+	return pr.Dst != nil && (pr.Src == nil || pr.Dst.Size == pr.Src.Size || pr.Dst.Size < 0)
 }
 
 // later notes what is carried when the tags are in place.
-func (r *repository) later(k layout.Key, pr pair) {
-	if pr.src == nil || k.Kind.Skipped() {
+func (r *repository) later(k layout.Key, pr verify.Pair) {
+	if pr.Src == nil || k.Kind.Skipped() {
 		return
 	}
 	if k.Kind == layout.Unknown || !linkThere(pr) {
-		r.rest = append(r.rest, pr.key)
+		r.rest = append(r.rest, pr.Key)
 	}
 }
 
@@ -169,12 +176,12 @@ func (r *repository) later(k layout.Key, pr pair) {
 func (r *repository) copyLayers(ctx context.Context) error {
 	prefix := layout.LayersPrefix(r.name)
 	b := r.batch(ctx)
-	for pr, err := range merge(r.list(ctx, r.src, prefix, ""), r.list(ctx, r.dst, prefix, "")) {
+	for pr, err := range verify.Merge(r.list(ctx, r.src, prefix, ""), r.list(ctx, r.dst, prefix, "")) {
 		if err != nil {
 			b.fail(err)
 			break
 		}
-		k := layout.Parse(pr.key)
+		k := layout.Parse(pr.Key)
 		switch {
 		case k.Kind != layout.LayerLink:
 			r.later(k, pr)
@@ -190,7 +197,7 @@ func (r *repository) copyLayers(ctx context.Context) error {
 // copyLayer writes one layer link and, when the blobs had no pass of their
 // own, brings the blob.
 func (r *repository) copyLayer(ctx context.Context, d digest.Digest) error {
-	if r.globs.some() {
+	if r.globs.Some() {
 		if err := r.blob(ctx, d); err != nil && !isMissing(err) {
 			r.unsound()
 			return ignoreFailure(err)
@@ -299,6 +306,9 @@ func (r *repository) writeRevision(ctx context.Context, v *revision) error {
 	if broken {
 		r.unsound()
 		r.brokenRevision(v)
+		if err := r.doubt(r.name); err != nil {
+			return err
+		}
 	}
 	if v.there {
 		return nil
@@ -358,9 +368,9 @@ func (r *repository) copyRest(ctx context.Context) error {
 		if err != nil {
 			return r.otherFailed(ctx, key, err)
 		}
-		pr := pair{key: key, src: &o}
+		pr := verify.Pair{Key: key, Src: &o}
 		if d, err := r.stat(ctx, r.dst, backends.Destination, key); err == nil {
-			pr.dst = &d
+			pr.Dst = &d
 		}
 		return r.carry(ctx, pr)
 	})

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/regferry/regferry/backends"
 	"github.com/regferry/regferry/backends/backendtest"
@@ -236,10 +235,10 @@ func TestResumeInsideABlob(t *testing.T) {
 			src := read.WrapRead(f.WrapRead(reader(t, dir)))
 			h := &hooks{ReadStore: src}
 			go func() {
-				for read.Read.Load() < 36<<20 && ctx.Err() == nil {
-					waitABit()
+				select {
+				case <-f.Fired():
+				case <-ctx.Done():
 				}
-				time.Sleep(300 * time.Millisecond) // until the next read blocks
 				cancel()
 			}()
 			dst, err := openWriter(at)

@@ -56,16 +56,28 @@ func again(size int64) int {
 }
 
 // retry calls f until it succeeds, fails for good, or has been tried
-// maxTries times; corrupt is how often it is called again after that class.
-func (e *engine) retry(ctx context.Context, corrupt int, f func(try int) error) error {
+// maxTries times; corrupt is how often it is called again after that class, and
+// sides are those that f asks. A *[Fault] ends it at once.
+func (e *engine) retry(ctx context.Context, corrupt int, f func(try int) error, sides ...backends.Side) error {
 	for try := 0; ; try++ {
 		err := f(try)
+		if err == nil {
+			e.breaker.succeeded(sides...)
+			return nil
+		}
+		if cancelled(ctx, err) {
+			return err
+		}
+		if fault := e.breaker.tried(err); fault != nil {
+			return fault
+		}
 		class := backends.ClassOf(err)
 		again := class.Retryable() || class == backends.Corrupt && try < corrupt
-		if err == nil || !again || try >= maxTries-1 || cancelled(ctx, err) {
+		if !again || try >= maxTries-1 {
 			return err
 		}
 		e.progress.retried()
+		e.Watch.retry(err)
 		if wait := e.pause(ctx, try); wait != nil {
 			return wait
 		}

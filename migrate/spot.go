@@ -113,7 +113,7 @@ func (p *pass) fetch(ctx context.Context, d digest.Digest) error {
 	}
 	if err := p.knownBad(d); err != nil {
 		// The destination may have a good one, from an earlier and better day.
-		if errThere == nil && p.hashAt(ctx, p.dst, backends.Destination, there, d) == nil {
+		if errThere == nil && p.proveThere(ctx, there, d) == nil {
 			p.blobs.Add(d)
 			return nil
 		}
@@ -137,11 +137,11 @@ func (p *pass) fetch(ctx context.Context, d digest.Digest) error {
 // onBothSides takes a blob as right, or proves it where that is asked for and
 // no blob pass has done it.
 func (p *pass) onBothSides(ctx context.Context, k layout.Key, o, there backends.Object) error {
-	if !p.globs.some() || !p.RecheckExisting {
+	if !p.globs.Some() || !p.RecheckExisting {
 		p.blobs.Add(k.Digest)
 		return nil
 	}
-	err := p.hashAt(ctx, p.dst, backends.Destination, there, k.Digest)
+	err := p.proveThere(ctx, there, k.Digest)
 	switch {
 	case err == nil:
 		p.blobs.Add(k.Digest)
@@ -174,6 +174,7 @@ func (p *pass) fetchNow(ctx context.Context, k layout.Key, o backends.Object, re
 		}
 	})
 	p.progress.done()
+	p.Watch.wrote(k.String())
 	p.copied(otherShard, k)
 	return nil
 }

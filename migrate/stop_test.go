@@ -5,7 +5,6 @@ import (
 	"errors"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,10 +42,22 @@ func TestCancelWhileBlocked(t *testing.T) {
 			f := newFaulty(t, writer(t, tempDir(t)))
 			arm(f)
 			ctx, cancel := context.WithCancel(t.Context())
-			timer := time.AfterFunc(200*time.Millisecond, cancel)
-			defer timer.Stop()
-			start := time.Now()
+			defer cancel()
+			var start time.Time
+			var canceller sync.WaitGroup
+			canceller.Go(func() {
+				select {
+				case <-f.from.Fired():
+				case <-f.to.Fired():
+				case <-ctx.Done():
+				}
+				time.Sleep(20 * time.Millisecond) // others may come to a stand, too
+				start = time.Now()
+				cancel()
+			})
 			s, err := Run(ctx, f.src, f.dst, f.o)
+			cancel()
+			canceller.Wait()
 			if !errors.Is(err, context.Canceled) || errors.As(err, new(*Fault)) {
 				t.Errorf("%+v, %v", s, err)
 			}
@@ -196,21 +207,32 @@ func TestSharedBlobOfAFailingRepository(t *testing.T) {
 	}
 }
 
+// late is a store that takes links of layers only when it is said so.
+type late struct {
+	backends.Store
+	now <-chan struct{}
+}
+
+func (l late) Put(ctx context.Context, key string, c backends.Content) (backends.Object, error) {
+	if layout.Parse(key).Kind == layout.LayerLink {
+		select {
+		case <-l.now:
+		case <-ctx.Done():
+			return backends.Object{}, ctx.Err()
+		}
+	}
+	return l.Store.Put(ctx, key, c)
+}
+
 // A fault while a repository is at work ends what is under way elsewhere.
 func TestFaultOfAChoice(t *testing.T) {
 	f := newFaulty(t, memory(t))
 	f.from.On("open", backendtest.Key(f.key), backendtest.Block())
-	var blocked atomic.Bool
-	src := &hooks{ReadStore: f.src, open: func(key string) {
-		if key == f.key {
-			blocked.Store(true)
-		}
-	}}
-	f.to.On("put", func(key string) bool { return blocked.Load() && layout.Parse(key).Kind == layout.LayerLink }, backendtest.Fail(backends.Full).Always())
-	f.o.Repositories = []string{"**"}
+	f.to.On("put", func(key string) bool { return layout.Parse(key).Kind == layout.LayerLink }, backendtest.Fail(backends.Full).Always())
+	f.o.Repositories, f.o.Workers = []string{"**"}, 200 // more than there are links to wait
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	s, err := Run(ctx, src, f.dst, f.o)
+	s, err := Run(ctx, f.src, late{f.dst, f.from.Fired()}, f.o)
 	var fault *Fault
 	if !errors.As(err, &fault) || backends.ClassOf(err) != backends.Full || ctx.Err() != nil {
 		t.Errorf("%+v, %v", s, err)

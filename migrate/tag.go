@@ -33,20 +33,20 @@ const maxSettle = 3
 func (r *repository) listTags(ctx context.Context) error {
 	prefix := layout.TagsPrefix(r.name)
 	byName := make(map[string]*tag)
-	for pr, err := range merge(r.list(ctx, r.src, prefix, ""), r.list(ctx, r.dst, prefix, "")) {
+	for pr, err := range verify.Merge(r.list(ctx, r.src, prefix, ""), r.list(ctx, r.dst, prefix, "")) {
 		if err != nil {
 			return err
 		}
-		k := layout.Parse(pr.key)
+		k := layout.Parse(pr.Key)
 		switch {
-		case pr.src == nil:
+		case pr.Src == nil:
 		case k.Kind == layout.TagLink:
 			t := r.tagNamed(byName, k.Tag)
-			t.none, t.there = nil, pr.dst != nil
+			t.none, t.there = nil, pr.Dst != nil
 		case k.Kind == layout.TagIndexLink:
 			t := r.tagNamed(byName, k.Tag)
 			if !linkThere(pr) {
-				t.index = append(t.index, pr.key)
+				t.index = append(t.index, pr.Key)
 			}
 		default:
 			r.later(k, pr)
@@ -131,7 +131,7 @@ func (r *repository) copyIndexes(ctx context.Context) error {
 func (r *repository) settle(ctx context.Context, t *tag) error {
 	judged := t.have == t.want && r.isProved(r.name)
 	if t.none == nil && judged {
-		return nil
+		return r.Watch.same(r.name, t.name, LinkSum(t.want))
 	}
 	var verdict verify.Verdict
 	broken := 0
@@ -295,7 +295,10 @@ func (r *repository) writeTag(ctx context.Context, t *tag) error {
 
 func (r *repository) putTag(ctx context.Context, t *tag) error {
 	if t.have == t.want {
-		return nil
+		return r.Watch.same(r.name, t.name, LinkSum(t.want))
+	}
+	if err := r.Watch.tag(ctx, r.name, t.name, t.have, t.want); err != nil {
+		return err
 	}
 	key := layout.TagKey(r.name, t.name)
 	if err := r.writeLink(ctx, key, t.want); err != nil {
@@ -332,7 +335,9 @@ func (r *repository) unsettled() {
 // copied as it is, but never over one that the destination has.
 func (r *repository) brokenTag(ctx context.Context, t *tag, v verify.Verdict) error {
 	r.tally.count(func(t *Totals) { t.TagsBroken++ })
-	r.doubt(r.name) // before the tag is in sight
+	if err := r.doubt(r.name); err != nil {
+		return err
+	}
 	r.brokenTags.Add(tagName(r.name, t.name))
 	r.mu.Lock()
 	r.out.Broken++

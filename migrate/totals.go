@@ -12,6 +12,7 @@ type Totals struct {
 	Copied       int64 `json:"copied"`        // blobs written, new ones
 	Replaced     int64 `json:"replaced"`      // blobs of another size that were replaced by proved ones
 	CopiedBytes  int64 `json:"copied_bytes"`  // of both
+	ByService    int64 `json:"by_service"`    // of both, that the destination's service copied by itself
 	Present      int64 `json:"present"`       // blobs that were there: the sum of the next three
 	ProvedBefore int64 `json:"proved_before"` // written or proved by this migration before
 	Rechecked    int64 `json:"rechecked"`     // read and hashed now, and right
@@ -55,6 +56,7 @@ func (t Totals) AddWork(o Totals) Totals {
 	t.Copied += o.Copied
 	t.Replaced += o.Replaced
 	t.CopiedBytes += o.CopiedBytes
+	t.ByService += o.ByService
 	t.Links += o.Links
 	t.TagsWritten += o.TagsWritten
 	t.TagsProved += o.TagsProved

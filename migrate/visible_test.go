@@ -131,7 +131,7 @@ func (x tree) wrong() []string {
 	for key, content := range x {
 		switch k := layout.Parse(key); k.Kind {
 		case layout.Blob:
-			if k.Digest.Algorithm().FromString(content) != k.Digest {
+			if k.Digest.Algorithm().Available() && k.Digest.Algorithm().FromString(content) != k.Digest {
 				bad = append(bad, key)
 			}
 		case layout.TagLink, layout.TagIndexLink, layout.RevisionLink, layout.LayerLink, layout.SignatureLink:

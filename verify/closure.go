@@ -24,6 +24,9 @@ type Closure struct {
 	Revision func(ctx context.Context, d digest.Digest) error
 	Layer    func(ctx context.Context, d digest.Digest) error
 	Blob     func(ctx context.Context, d digest.Digest) error
+	// Size answers whether the blob d, which is there, has so many bytes, as a
+	// manifest says; if not, as for one that is missing. May be nil.
+	Size func(ctx context.Context, d digest.Digest, bytes int64) error
 	// Link returns what the layer link of d holds. It is asked only when the
 	// blob d is missing: a link may be an alias of a blob by another digest.
 	Link func(ctx context.Context, d digest.Digest) (digest.Digest, error)
@@ -156,12 +159,15 @@ func (c *Closure) reference(ctx context.Context, v *Verdict, d digest.Digest, r 
 	if err := v.need("layer link", r.Digest, d, c.Layer(ctx, r.Digest)); err != nil {
 		return err
 	}
-	return v.need("blob", r.Digest, d, c.layerBlob(ctx, r.Digest))
+	return v.need("blob", r.Digest, d, c.layerBlob(ctx, r.Digest, r.Size))
 }
 
-func (c *Closure) layerBlob(ctx context.Context, d digest.Digest) error {
+func (c *Closure) layerBlob(ctx context.Context, d digest.Digest, size int64) error {
 	missing := c.Blob(ctx, d)
-	if missing == nil || !errors.Is(missing, fs.ErrNotExist) {
+	if missing == nil {
+		return c.size(ctx, d, size)
+	}
+	if !errors.Is(missing, fs.ErrNotExist) {
 		return missing
 	}
 	target, err := c.Link(ctx, d)
@@ -171,7 +177,17 @@ func (c *Closure) layerBlob(ctx context.Context, d digest.Digest) error {
 	case err != nil, target == d:
 		return missing
 	}
-	return c.Blob(ctx, target)
+	if err := c.Blob(ctx, target); err != nil {
+		return err
+	}
+	return c.size(ctx, target, size)
+}
+
+func (c *Closure) size(ctx context.Context, d digest.Digest, size int64) error {
+	if c.Size == nil || size < 0 {
+		return nil
+	}
+	return c.Size(ctx, d, size)
 }
 
 func (c *Closure) child(ctx context.Context, v *Verdict, parent, d digest.Digest, known broken, depth int) error {

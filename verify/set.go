@@ -31,8 +31,8 @@ func (s *Set) find(d digest.Digest) (bucket *[]uint64, hash uint64, at int, foun
 	return bucket, hash, at, found
 }
 
-// Add puts d in.
-func (s *Set) Add(d digest.Digest) {
+// Add puts d in and says whether it was not there before.
+func (s *Set) Add(d digest.Digest) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.buckets == nil {
@@ -40,12 +40,20 @@ func (s *Set) Add(d digest.Digest) {
 	}
 	b, hash, at, found := s.find(d)
 	if found {
-		return
+		return false
 	}
 	*b = slices.Insert(*b, at, hash)
 	if s.n++; s.n > crowd*len(s.buckets) {
 		s.split()
 	}
+	return true
+}
+
+// Len returns how many there are.
+func (s *Set) Len() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.n
 }
 
 // split gives each bucket's upper half to a new one.

@@ -163,6 +163,8 @@ func (a Audit) manifest(ctx context.Context, d digest.Digest) ([]byte, error) {
 	return data, err
 }
 
+var errTooLong = errors.New("it is longer than makes sense for it")
+
 // read reads a whole object of at most limit bytes.
 func read(ctx context.Context, s backends.ReadStore, key string, limit int64) ([]byte, error) {
 	b, err := s.Open(ctx, key, 0)
@@ -175,7 +177,7 @@ func read(ctx context.Context, s backends.ReadStore, key string, limit int64) ([
 		return nil, err
 	}
 	if n > limit {
-		return nil, &backends.Error{Op: "read", Key: key, Class: backends.NotFound, Err: fmt.Errorf("it is longer than the %d bytes that make sense for it", limit)}
+		return nil, &backends.Error{Op: "read", Key: key, Class: backends.NotFound, Err: fmt.Errorf("%w: more than %d bytes", errTooLong, limit)}
 	}
 	return buf.Bytes(), nil
 }

@@ -13,6 +13,7 @@ import (
 // ready.
 type Counter struct {
 	Lists, Stats, Opens, Puts, Syncs atomic.Int64 // calls, failed ones too
+	Deletes, Gets, Replaces          atomic.Int64 // the same
 
 	Listed  atomic.Int64 // objects that listings yielded
 	Read    atomic.Int64 // bytes that bodies yielded
@@ -21,18 +22,24 @@ type Counter struct {
 
 // Wrap counts a store. What it returns has the powers of s.
 func (c *Counter) Wrap(s backends.Store) backends.Store {
-	return withPowers(&countedStore{countedReads{s, c}, s}, c.powers(s))
+	return powered{&countedStore{countedReads{s, c}, s}, c.powers(s)}
 }
 
 // WrapRead is Wrap for a side that is only read.
 func (c *Counter) WrapRead(s backends.ReadStore) backends.ReadStore {
-	return readWithPowers(&countedReads{s, c}, c.powers(s))
+	return poweredReads{&countedReads{s, c}, c.powers(s)}
 }
 
 func (c *Counter) powers(s backends.ReadStore) backends.Powers {
 	p := backends.PowersOf(s)
 	if p.Syncer != nil {
 		p.Syncer = countedSyncer{p.Syncer, c}
+	}
+	if p.Deleter != nil {
+		p.Deleter = countedDeleter{p.Deleter, c}
+	}
+	if p.ConditionalPutter != nil {
+		p.ConditionalPutter = countedReplacer{p.ConditionalPutter, c}
 	}
 	return p
 }
@@ -45,6 +52,31 @@ type countedSyncer struct {
 func (s countedSyncer) Sync(ctx context.Context) error {
 	s.c.Syncs.Add(1)
 	return s.Syncer.Sync(ctx)
+}
+
+type countedDeleter struct {
+	backends.Deleter
+	c *Counter
+}
+
+func (s countedDeleter) Delete(ctx context.Context, key string) error {
+	s.c.Deletes.Add(1)
+	return s.Deleter.Delete(ctx, key)
+}
+
+type countedReplacer struct {
+	backends.ConditionalPutter
+	c *Counter
+}
+
+func (s countedReplacer) Get(ctx context.Context, key string) ([]byte, string, error) {
+	s.c.Gets.Add(1)
+	return s.ConditionalPutter.Get(ctx, key)
+}
+
+func (s countedReplacer) PutIf(ctx context.Context, key string, content []byte, version string) (string, error) {
+	s.c.Replaces.Add(1)
+	return s.ConditionalPutter.PutIf(ctx, key, content, version)
 }
 
 type countedReads struct {

@@ -32,10 +32,10 @@ const (
 
 // strikes says on which operations a kind can fire.
 var strikes = map[kind][]string{
-	fail:       {"list", "stat", "open", "put", "sync", "space", "clean"},
-	block:      {"list", "stat", "open", "put", "sync", "space", "clean"},
-	delay:      {"list", "stat", "open", "put", "sync", "space", "clean"},
-	lost:       {"put", "sync", "clean"},
+	fail:       {"list", "stat", "open", "put", "sync", "space", "clean", "copy", "digest", "delete", "get", "replace"},
+	block:      {"list", "stat", "open", "put", "sync", "space", "clean", "copy", "digest", "delete", "get", "replace"},
+	delay:      {"list", "stat", "open", "put", "sync", "space", "clean", "copy", "digest", "delete", "get", "replace"},
+	lost:       {"put", "sync", "clean", "copy", "delete", "replace"},
 	failAfter:  {"list", "open", "put"},
 	blockAfter: {"list", "open", "put"},
 	truncate:   {"open", "put"},
@@ -94,6 +94,8 @@ type Faults struct {
 	mu    sync.Mutex
 	armed []*armed
 	gone  map[string]*armed // vanished keys
+	first sync.Once
+	fired chan struct{}
 }
 
 type armed struct {
@@ -106,7 +108,7 @@ type armed struct {
 
 // NewFaults makes an empty set that is checked when the test ends.
 func NewFaults(t testing.TB) *Faults {
-	f := &Faults{t: t, gone: map[string]*armed{}}
+	f := &Faults{t: t, gone: map[string]*armed{}, fired: make(chan struct{})}
 	t.Cleanup(func() { f.Check(t) })
 	return f
 }
@@ -114,8 +116,8 @@ func NewFaults(t testing.TB) *Faults {
 // Key matches one key.
 func Key(key string) func(string) bool { return func(k string) bool { return k == key } }
 
-// On arms a fault for an operation (list, stat, open, put, sync, space, clean)
-// on the keys that match; nil matches all. A listing's key is its prefix, but
+// On arms a fault for an operation (list, stat, open, put, sync, space, clean,
+// copy, digest, delete, get, replace) on the keys that match; nil matches all. A listing's key is its prefix, but
 // for Vanish it is the object's. The faults of one operation are tried in the
 // order in which they were armed, and one call meets at most one.
 func (f *Faults) On(op string, match func(key string) bool, fault Fault) {
@@ -198,7 +200,11 @@ func (f *Faults) fire(a *armed) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	a.fired++
+	f.first.Do(func() { close(f.fired) })
 }
+
+// Fired is closed when a fault has struck, other than Vanish.
+func (f *Faults) Fired() <-chan struct{} { return f.fired }
 
 var errInjected = errors.New("injected")
 

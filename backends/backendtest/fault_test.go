@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/regferry/regferry/backends"
 )
 
@@ -210,7 +212,7 @@ func TestBlock(t *testing.T) {
 		case "put":
 			_, err = s.Put(ctx, "k", contentOf(pattern{1, 100}))
 		case "sync":
-			err = s.(backends.Syncer).Sync(ctx)
+			err = backends.PowersOf(s).Syncer.Sync(ctx)
 		case "list":
 			_, err = collect(ctx, s, "", "")
 		}
@@ -274,29 +276,38 @@ func TestNeverFired(t *testing.T) {
 	}
 }
 
-// TestPowersAreKept tries all combinations of powers, and notices when package
-// backends has one that the wrappers do not know.
+// able has all powers.
+type able struct{ backends.Store }
+
+func (able) Sync(context.Context) error                          { return nil }
+func (able) Space(context.Context) (backends.Space, error)       { return backends.Space{}, nil }
+func (able) Clean(context.Context, map[string]bool) (int, error) { return 0, nil }
+func (able) Proof() string                                       { return "all" }
+func (able) CopiesFrom(backends.ReadStore) bool                  { return true }
+func (able) CopyFrom(context.Context, backends.ReadStore, backends.Object, digest.Digest) error {
+	return nil
+}
+func (able) Try(context.Context) (backends.Trial, error)                        { return backends.Trial{}, nil }
+func (able) Cautions(context.Context) []string                                  { return nil }
+func (able) Delete(context.Context, string) error                               { return nil }
+func (able) Get(context.Context, string) ([]byte, string, error)                { return nil, "", nil }
+func (able) PutIf(context.Context, string, []byte, string) (string, error)      { return "", nil }
+func (able) StoredDigest(context.Context, string) (digest.Digest, int64, error) { return "", -1, nil }
+
+// TestPowersAreKept tries all combinations of powers.
 func TestPowersAreKept(t *testing.T) {
-	if n := reflect.TypeFor[backends.Powers]().NumField(); n != 3 {
-		t.Fatalf("%d powers; teach withPowers and this test the new one", n)
-	}
-	m := newModel(t, "")
-	plain := struct{ backends.Store }{m}
-	for bits := range 8 {
+	n := reflect.TypeFor[backends.Powers]().NumField()
+	for bits := range 1 << n {
 		var p backends.Powers
-		if bits&1 != 0 {
-			p.Syncer = m
-		}
-		if bits&2 != 0 {
-			p.Spacer = m
-		}
-		if bits&4 != 0 {
-			p.Cleaner = m
+		for i := range n {
+			if bits&(1<<i) != 0 {
+				reflect.ValueOf(&p).Elem().Field(i).Set(reflect.ValueOf(able{}))
+			}
 		}
 		f, c := NewFaults(t), &Counter{}
-		inner := withPowers(plain, p)
+		inner := powered{able{newModel(t, "")}, p}
 		for name, got := range map[string]backends.ReadStore{
-			"itself": inner, "read": readWithPowers(plain, p), "faults": f.Wrap(inner), "faults, read": f.WrapRead(inner),
+			"itself": inner, "faults": f.Wrap(inner), "faults, read": f.WrapRead(inner),
 			"counter": c.Wrap(inner), "counter, read": c.WrapRead(inner), "both": c.Wrap(f.Wrap(inner)),
 		} {
 			if had, has := p.String(), backends.PowersOf(got).String(); had != has {
@@ -328,6 +339,27 @@ func TestPowersCanFail(t *testing.T) {
 	if _, err := p.Spacer.Space(t.Context()); !errors.Is(err, errTest) {
 		t.Errorf("Space: %v", err)
 	}
+	f.On("delete", Key("k"), Fail(backends.Denied))
+	f.On("delete", Key("k"), Lost(errTest))
+	f.On("get", nil, Fail(errTest))
+	f.On("replace", nil, Fail(backends.Changed))
+	f.On("replace", nil, Lost(errTest))
+	for i, want := range []error{backends.Denied, errTest, nil} {
+		if err := p.Deleter.Delete(t.Context(), "k"); !errors.Is(err, want) {
+			t.Errorf("Delete %d: %v, want %v", i, err, want)
+		}
+	}
+	for i, want := range []error{backends.Changed, errTest, backends.Changed} { // the second one has written
+		if _, err := p.ConditionalPutter.PutIf(t.Context(), "k", []byte("x"), ""); !errors.Is(err, want) {
+			t.Errorf("PutIf %d: %v, want %v", i, err, want)
+		}
+	}
+	if _, _, err := p.ConditionalPutter.Get(t.Context(), "k"); !errors.Is(err, errTest) {
+		t.Errorf("Get: %v", err)
+	}
+	if got, _, err := p.ConditionalPutter.Get(t.Context(), "k"); err != nil || string(got) != "x" {
+		t.Errorf("Get: %q, %v", got, err)
+	}
 }
 
 func TestCounter(t *testing.T) {
@@ -339,9 +371,13 @@ func TestCounter(t *testing.T) {
 	_, _ = s.Stat(t.Context(), "absent")
 	_, _ = get(t.Context(), s, "a", 60)
 	_, _ = s.Put(t.Context(), "d", contentOf(pattern{1, 70}))
-	_ = s.(backends.Syncer).Sync(t.Context())
-	got := []int64{c.Lists.Load(), c.Listed.Load(), c.Stats.Load(), c.Opens.Load(), c.Read.Load(), c.Puts.Load(), c.Written.Load(), c.Syncs.Load()}
-	if want := []int64{1, 2, 2, 1, 40, 1, 70, 1}; !slices.Equal(got, want) {
+	p := backends.PowersOf(s)
+	_ = p.Syncer.Sync(t.Context())
+	_ = p.Deleter.Delete(t.Context(), "a")
+	_, _, _ = p.ConditionalPutter.Get(t.Context(), "a")
+	_, _ = p.ConditionalPutter.PutIf(t.Context(), "a", nil, "stale")
+	got := []int64{c.Deletes.Load(), c.Gets.Load(), c.Replaces.Load(), c.Lists.Load(), c.Listed.Load(), c.Stats.Load(), c.Opens.Load(), c.Read.Load(), c.Puts.Load(), c.Written.Load(), c.Syncs.Load()}
+	if want := []int64{1, 1, 1, 1, 2, 2, 1, 40, 1, 70, 1}; !slices.Equal(got, want) {
 		t.Errorf("counted %d, want %d", got, want)
 	}
 }
@@ -360,7 +396,7 @@ func TestWrappersKeepTheRules(t *testing.T) {
 	}
 	h.Reopen = func(_ *testing.T, s backends.Store) backends.Store { return inner[s].client() }
 	h.Leftovers = func(t *testing.T, s backends.Store) []string { return inner[s].leftovers(t) }
-	h.Truncate = nil
+	h.Truncate, h.Empty = nil, nil
 	h.Objects = 200
 	Run(t, h)
 }

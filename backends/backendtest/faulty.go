@@ -12,12 +12,12 @@ import (
 
 // Wrap puts the faults before a store. What it returns has the powers of s.
 func (f *Faults) Wrap(s backends.Store) backends.Store {
-	return withPowers(&faultyStore{faultyReads{s, f}, s}, f.powers(s))
+	return powered{&faultyStore{faultyReads{s, f}, s}, f.powers(s)}
 }
 
 // WrapRead is Wrap for a side that is only read.
 func (f *Faults) WrapRead(s backends.ReadStore) backends.ReadStore {
-	return readWithPowers(&faultyReads{s, f}, f.powers(s))
+	return poweredReads{&faultyReads{s, f}, f.powers(s)}
 }
 
 // call is a fault that strikes the call itself: it returns what the call

@@ -2,6 +2,8 @@ package backendtest
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,6 +43,19 @@ type Harness struct {
 	// Resumes says that an interrupted Put of several parts must be resumable.
 	Resumes bool
 
+	// Deletes and Replaces say that the store is a Deleter and a ConditionalPutter.
+	// What is not said here must not be.
+	Deletes, Replaces bool
+
+	// Unconditional says that the service ignores the conditions of PutIf, which
+	// the store must find out.
+	Unconditional bool
+
+	// Empty names the directories of s that have no file in them, and those of a
+	// tag without its link. It runs beside deletions. May be nil, where there are
+	// no directories.
+	Empty func(t *testing.T, s backends.Store) []string
+
 	// PartSize is the size in bytes at which Put begins to cut an object, 0 if it
 	// never does. Case sizes lie around it; the memory bound counts four.
 	PartSize int64
@@ -55,6 +70,10 @@ type Harness struct {
 	// Leaks are exceptions for the goroutine check of each case, such as the
 	// idle connections of an SDK.
 	Leaks []goleak.Option
+
+	// Only, unless nil, has the beginnings of the names of the cases to be run,
+	// for a store whose others were run in another configuration.
+	Only []string
 
 	// Violates names the cases that the store is known to fail, and why. They
 	// must fail.
@@ -75,6 +94,9 @@ func Run(t *testing.T, h Harness) {
 		}
 	}
 	for _, c := range cases() {
+		if h.Only != nil && !slices.ContainsFunc(h.Only, func(start string) bool { return strings.HasPrefix(c.name, start) }) {
+			continue
+		}
 		t.Run(c.name, func(t *testing.T) {
 			if why, ok := h.Sometimes[c.name]; ok {
 				t.Skipf("fails at times: %s", why)
@@ -100,7 +122,7 @@ type testcase struct {
 
 func cases() []testcase {
 	var all []testcase
-	for _, some := range [][]testcase{placeCases, listCases, readCases, putCases, cancelCases, keyCases, syncCases, resumeCases, memoryCases} {
+	for _, some := range [][]testcase{placeCases, listCases, readCases, putCases, cancelCases, keyCases, syncCases, resumeCases, memoryCases, tryCases, deleteCases, conditionCases} {
 		all = append(all, some...)
 	}
 	return all

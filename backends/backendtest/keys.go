@@ -14,6 +14,7 @@ var keyCases = []testcase{
 	{"Keys that are hostile are refused or kept, never moved", keysHostile},
 	{"Keys in each other's way", keysUnderKeys},
 	{"Keys with long names", keysLong},
+	{"Keys beside the registry's outlive Clean", keysBeside},
 }
 
 func keysOdd(r *run) {
@@ -129,5 +130,46 @@ func keysLong(r *run) {
 		}
 	}
 	r.only(r.other(), "d/"+name, "z/"+deep)
+	r.clean()
+}
+
+// keysBeside are of a mirror: its lease, and a mark that a migration was finished.
+func keysBeside(r *run) {
+	keys := []string{lease, ".regferry/finished", ".regferry/probes", ".regferry/a/b"}
+	for i, key := range keys {
+		r.must(key, pattern{uint64(i), int64(100 + i)})
+	}
+	clean := func() {
+		for _, s := range []backends.Store{r.s, r.other()} {
+			if c := backends.PowersOf(s).Cleaner; c != nil {
+				if _, err := c.Clean(r.ctx, nil); err != nil {
+					r.Errorf("Clean: %v", err)
+				}
+			}
+		}
+	}
+	clean()
+	for i, key := range keys {
+		if o, err := r.other().Stat(r.ctx, key); err != nil || o.Size != int64(100+i) {
+			r.Errorf("Stat of %q: %d bytes, %v", key, o.Size, err)
+		}
+		if err := r.reads(r.other(), key, 0, pattern{uint64(i), int64(100 + i)}); err != nil {
+			r.Errorf("%q: %v", key, err)
+		}
+	}
+	for _, o := range r.list(r.other(), "docker/", "") {
+		r.Errorf("%q is listed among the registry's", o.Key)
+	}
+	if !r.h.Deletes {
+		return
+	}
+	for _, key := range keys {
+		r.delete(key)
+		if _, err := r.other().Stat(r.ctx, key); !errors.Is(err, fs.ErrNotExist) {
+			r.Errorf("Stat of %q, which was deleted: %v", key, err)
+		}
+	}
+	clean()
+	r.only(r.other())
 	r.clean()
 }

@@ -39,6 +39,7 @@ type model struct {
 // modelDisk is what the clients share.
 type modelDisk struct {
 	dir     string
+	syncing sync.Mutex // one Sync at a time: who waited finds its objects shown
 	mu      sync.Mutex
 	objects map[string]modelObject
 	uploads map[string]string // token: file
@@ -505,6 +506,8 @@ func (m *model) Sync(ctx context.Context) error {
 		}
 		return m.fails("sync", "", backends.Unknown, err)
 	}
+	m.syncing.Lock()
+	defer m.syncing.Unlock()
 	m.mu.Lock()
 	pending := m.pending
 	m.pending = map[string]modelObject{}
@@ -531,9 +534,28 @@ func (m *model) Sync(ctx context.Context) error {
 	return nil
 }
 
+func (m *model) Try(ctx context.Context) (backends.Trial, error) {
+	if file := filepath.Join(m.dir, "tried"); m.is("leaves what it tried") {
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			return backends.Trial{}, err
+		}
+		m.show("tried", modelObject{file: file})
+	}
+	return backends.Trial{Took: 1}, ctx.Err()
+}
+
 func (m *model) Space(context.Context) (backends.Space, error) { return backends.Space{}, nil }
 
-func (m *model) Clean(context.Context, map[string]bool) (int, error) { return 0, nil }
+func (m *model) Clean(context.Context, map[string]bool) (int, error) {
+	m.modelDisk.mu.Lock()
+	defer m.modelDisk.mu.Unlock()
+	for key := range m.objects {
+		if strings.HasPrefix(key, ".regferry/") && m.is("cleans all scratch") {
+			m.remove(key)
+		}
+	}
+	return 0, nil
+}
 
 // leftovers are files that no object is in.
 func (m *model) leftovers(t *testing.T) []string {
@@ -564,6 +586,8 @@ func modelHarness(bug string) Harness {
 				t.Fatal(err)
 			}
 		},
+		Deletes: true, Replaces: true, Unconditional: bug == "does not ask whether conditions are kept",
+		Empty:   func(_ *testing.T, s backends.Store) []string { return s.(*model).empty() },
 		Resumes: true, PartSize: modelPart, Objects: 1500,
 		Patience: 10 * time.Second,
 	}

@@ -3,6 +3,8 @@ package backendtest
 import (
 	"context"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/regferry/regferry/backends"
 )
 
@@ -17,6 +19,18 @@ func (f *Faults) powers(s backends.ReadStore) backends.Powers {
 	}
 	if p.Cleaner != nil {
 		p.Cleaner = faultyCleaner{p.Cleaner, f}
+	}
+	if p.ServerSideCopier != nil {
+		p.ServerSideCopier = faultyCopier{p.ServerSideCopier, f}
+	}
+	if p.ChecksumReporter != nil {
+		p.ChecksumReporter = faultyReporter{p.ChecksumReporter, f}
+	}
+	if p.Deleter != nil {
+		p.Deleter = faultyDeleter{p.Deleter, f}
+	}
+	if p.ConditionalPutter != nil {
+		p.ConditionalPutter = faultyReplacer{p.ConditionalPutter, f}
 	}
 	return p
 }
@@ -60,101 +74,82 @@ func (s faultyCleaner) Clean(ctx context.Context, keep map[string]bool) (int, er
 	return n, s.f.after(a, "clean", "", err)
 }
 
-// withPowers returns s with exactly the powers in p. Go has no value whose
-// method set is chosen at run time, so each combination is a type; a test
-// fails when package backends gets a power that is not among them.
-func withPowers(s backends.Store, p backends.Powers) backends.Store {
-	y, sp, c := p.Syncer, p.Spacer, p.Cleaner
-	switch has := [3]bool{y != nil, sp != nil, c != nil}; has {
-	case [3]bool{true, false, false}:
-		return struct {
-			backends.Store
-			backends.Syncer
-		}{s, y}
-	case [3]bool{false, true, false}:
-		return struct {
-			backends.Store
-			backends.Spacer
-		}{s, sp}
-	case [3]bool{false, false, true}:
-		return struct {
-			backends.Store
-			backends.Cleaner
-		}{s, c}
-	case [3]bool{true, true, false}:
-		return struct {
-			backends.Store
-			backends.Syncer
-			backends.Spacer
-		}{s, y, sp}
-	case [3]bool{true, false, true}:
-		return struct {
-			backends.Store
-			backends.Syncer
-			backends.Cleaner
-		}{s, y, c}
-	case [3]bool{false, true, true}:
-		return struct {
-			backends.Store
-			backends.Spacer
-			backends.Cleaner
-		}{s, sp, c}
-	case [3]bool{true, true, true}:
-		return struct {
-			backends.Store
-			backends.Syncer
-			backends.Spacer
-			backends.Cleaner
-		}{s, y, sp, c}
-	}
-	return s
+type faultyCopier struct {
+	backends.ServerSideCopier
+	f *Faults
 }
 
-// readWithPowers is withPowers for a side that is only read. A Syncer is a
-// store that is written; one that is opened for reading only may still be one.
-func readWithPowers(s backends.ReadStore, p backends.Powers) backends.ReadStore {
-	y, sp, c := p.Syncer, p.Spacer, p.Cleaner
-	switch has := [3]bool{y != nil, sp != nil, c != nil}; has {
-	case [3]bool{true, false, false}:
-		return struct {
-			backends.ReadStore
-			backends.Syncer
-		}{s, y}
-	case [3]bool{false, true, false}:
-		return struct {
-			backends.ReadStore
-			backends.Spacer
-		}{s, sp}
-	case [3]bool{false, false, true}:
-		return struct {
-			backends.ReadStore
-			backends.Cleaner
-		}{s, c}
-	case [3]bool{true, true, false}:
-		return struct {
-			backends.ReadStore
-			backends.Syncer
-			backends.Spacer
-		}{s, y, sp}
-	case [3]bool{true, false, true}:
-		return struct {
-			backends.ReadStore
-			backends.Syncer
-			backends.Cleaner
-		}{s, y, c}
-	case [3]bool{false, true, true}:
-		return struct {
-			backends.ReadStore
-			backends.Spacer
-			backends.Cleaner
-		}{s, sp, c}
-	case [3]bool{true, true, true}:
-		return struct {
-			backends.ReadStore
-			backends.Syncer
-			backends.Spacer
-			backends.Cleaner
-		}{s, y, sp, c}
+func (s faultyCopier) CopyFrom(ctx context.Context, src backends.ReadStore, o backends.Object, d digest.Digest) error {
+	a, err := s.f.call(ctx, "copy", o.Key)
+	if err != nil {
+		return err
 	}
-	return s
+	return s.f.after(a, "copy", o.Key, s.ServerSideCopier.CopyFrom(ctx, src, o, d))
 }
+
+type faultyReporter struct {
+	backends.ChecksumReporter
+	f *Faults
+}
+
+func (s faultyReporter) StoredDigest(ctx context.Context, key string) (digest.Digest, int64, error) {
+	if _, err := s.f.call(ctx, "digest", key); err != nil {
+		return "", -1, err
+	}
+	return s.ChecksumReporter.StoredDigest(ctx, key)
+}
+
+type faultyDeleter struct {
+	backends.Deleter
+	f *Faults
+}
+
+func (s faultyDeleter) Delete(ctx context.Context, key string) error {
+	a, err := s.f.call(ctx, "delete", key)
+	if err != nil {
+		return err
+	}
+	return s.f.after(a, "delete", key, s.Deleter.Delete(ctx, key))
+}
+
+type faultyReplacer struct {
+	backends.ConditionalPutter
+	f *Faults
+}
+
+func (s faultyReplacer) Get(ctx context.Context, key string) ([]byte, string, error) {
+	if _, err := s.f.call(ctx, "get", key); err != nil {
+		return nil, "", err
+	}
+	return s.ConditionalPutter.Get(ctx, key)
+}
+
+func (s faultyReplacer) PutIf(ctx context.Context, key string, content []byte, version string) (string, error) {
+	a, err := s.f.call(ctx, "replace", key)
+	if err != nil {
+		return "", err
+	}
+	next, err := s.ConditionalPutter.PutIf(ctx, key, content, version)
+	if err == nil {
+		s.f.back(key)
+	}
+	if err = s.f.after(a, "replace", key, err); err != nil {
+		return "", err
+	}
+	return next, nil
+}
+
+// powered has the powers that it says it has.
+type powered struct {
+	backends.Store
+	p backends.Powers
+}
+
+func (s powered) Powers() backends.Powers { return s.p }
+
+type poweredReads struct {
+	backends.ReadStore
+	p backends.Powers
+}
+
+func (s poweredReads) Powers() backends.Powers { return s.p }

@@ -93,7 +93,7 @@ func (r *run) putOn(ctx context.Context, s backends.Store, key string, src *sour
 	for _, fault := range src.treatment() {
 		r.Errorf("P10: Put of %q: %s", key, fault)
 	}
-	if y, ok := s.(backends.Syncer); ok {
+	if y := backends.PowersOf(s).Syncer; y != nil {
 		if err := y.Sync(r.ctx); err != nil {
 			r.Errorf("Sync: %v", err)
 		}

@@ -18,8 +18,8 @@ var syncCases = []testcase{
 
 // syncer skips the case where the store is durable at each Put, as P2 tests.
 func (r *run) syncer() backends.Syncer {
-	y, ok := r.s.(backends.Syncer)
-	if !ok {
+	y := backends.PowersOf(r.s).Syncer
+	if y == nil {
 		r.Skip("the store is no Syncer")
 	}
 	return y
@@ -27,7 +27,7 @@ func (r *run) syncer() backends.Syncer {
 
 func (r *run) syncNow() {
 	r.Helper()
-	if y, ok := r.s.(backends.Syncer); ok {
+	if y := backends.PowersOf(r.s).Syncer; y != nil {
 		if err := r.within("Sync", func() error { return y.Sync(r.ctx) }); err != nil {
 			r.Errorf("Sync: %v", err)
 		}

@@ -20,7 +20,7 @@ func TestMemory(t *testing.T) {
 		Open: func(*testing.T) backends.Store {
 			return bucket.New(memblob.OpenBucket(nil), "mem://test")
 		},
-		FileUnderFile: true, LongSegments: true, InMemory: true,
+		FileUnderFile: true, LongSegments: true, InMemory: true, Deletes: true,
 	})
 }
 
@@ -29,7 +29,7 @@ func TestMemoryWithPrefix(t *testing.T) {
 		Open: func(*testing.T) backends.Store {
 			return bucket.New(blob.PrefixedBucket(memblob.OpenBucket(nil), "a/b-"), "mem://test?prefix=a/b-")
 		},
-		FileUnderFile: true, LongSegments: true, InMemory: true,
+		FileUnderFile: true, LongSegments: true, InMemory: true, Deletes: true,
 		Objects: 1100,
 	})
 }
@@ -65,8 +65,10 @@ func TestFileblob(t *testing.T) {
 			}
 		},
 		Objects:  1100,
+		Deletes:  true,
 		Violates: fileblobViolates,
 		Sometimes: map[string]string{
+			"L1 listing while objects are written":              listsTemporary,
 			"P9 puts of one key at once leave one whole object": "it takes the size from the name before it opens the file, which may be another by then",
 		},
 	})
@@ -74,7 +76,6 @@ func TestFileblob(t *testing.T) {
 
 var fileblobViolates = map[string]string{
 	"L1 keys come in byte order of the whole key":            walks,
-	"L1 listing while objects are written":                   listsTemporary,
 	"L2 after is exclusive and need not exist":               walks,
 	"L4 a listed size is that of the object or -1":           walks,
 	"L6 prefix is a string and not a directory":              walks,
@@ -82,6 +83,9 @@ var fileblobViolates = map[string]string{
 	"R1 an absent key is fs.ErrNotExist":                     inTheWay,
 	"P1 nothing shows before Put returns":                    listsTemporary,
 	"P2 what was put is there for another client":            walks,
+	"D1 deleting what is absent is no error":                 inTheWay,
+	"D2 what was deleted is absent for another client":       walks,
+	"D3 keys beside the one that is deleted stay":            inTheWay,
 	"Keys with odd names are kept as they are":               "it reserves names in .attrs",
 	"Keys that are hostile are refused or kept, never moved": inTheWay,
 	"Keys in each other's way":                               inTheWay,

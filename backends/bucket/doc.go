@@ -8,7 +8,8 @@
 // No start-after: its documentation says of ListPage that one cannot skip
 // ahead, and a page token made up from a key works in some drivers only. So a
 // listing begins at its prefix each time and drops what lies before after
-// (rule L5); a wide prefix resumed near its end pays for all of its pages.
+// (rule L5); a wide prefix resumed near its end pays for all of its pages. A
+// driver that can begin elsewhere says how in [Hooks].
 //
 // No writer that can be abandoned: Close stores what was written so far, unless
 // the writer's context was cancelled before. Put gives each writer a context
@@ -43,11 +44,11 @@
 //
 // # fileblob
 //
-// It cannot be the store of a registry, and a test lists the thirteen cases of
+// It cannot be the store of a registry, and a test lists the sixteen cases of
 // the suite that it fails. It lists in the order of a walk (a/x before a-b/x),
 // which backends.Ordered refuses, and so nothing that has such names can be
 // listed; sorting here was rejected, since it would hold the whole listing. It
 // shows its temporary files in listings, reserves names in .attrs, reports what
-// lies below a file as an error of unknown code, and never syncs. Use package
-// filesystem.
+// lies below a file, and the deletion of what is a directory, as an error of
+// unknown code, and never syncs. Use package filesystem.
 package bucket

@@ -229,8 +229,8 @@ func TestBodyKeepsItsPromise(t *testing.T) {
 		{"short", scripted{size: 6, body: "12345"}, 0, "12345", io.ErrUnexpectedEOF, backends.Transient},
 		{"a short rest", scripted{size: 6, body: "12345"}, 2, "345", io.ErrUnexpectedEOF, backends.Transient},
 		{"long", scripted{size: 4, body: "12345"}, 0, "", backends.Changed, backends.Changed},
-		{"broken", scripted{size: 6, body: "12345", readErr: broken}, 0, "12345", broken, backends.Unknown},
-		{"broken, and it calls that the end", scripted{size: 6, body: "12345", readErr: fmt.Errorf("reset: %w", io.EOF)}, 0, "12345", io.EOF, backends.Unknown},
+		{"broken", scripted{size: 6, body: "12345", readErr: broken}, 0, "12345", broken, backends.Transient},
+		{"broken, and it calls that the end", scripted{size: 6, body: "12345", readErr: fmt.Errorf("reset: %w", io.EOF)}, 0, "12345", io.EOF, backends.Transient},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b, err := open(&c.d).Open(t.Context(), "k", c.offset)

@@ -1,7 +1,6 @@
 package bucket
 
 import (
-	"context"
 	"errors"
 
 	"gocloud.dev/gcerrors"
@@ -19,16 +18,23 @@ var classes = map[gcerrors.ErrorCode]backends.Class{
 	gcerrors.DeadlineExceeded:  backends.Transient,
 }
 
-func failed(op, key string, err error) error {
-	return &backends.Error{Op: op, Key: key, Class: classOf(err), Err: err}
+func (s *Store) failed(op, key string, err error) error {
+	return &backends.Error{Op: op, Key: key, Class: s.classOf(err), Err: err}
 }
 
-// classOf leaves Unknown what is the caller's own context, and what has a class
-// already.
-func classOf(err error) backends.Class {
+// classOf leaves Unknown what has a class already.
+func (s *Store) classOf(err error) backends.Class {
 	var classified *backends.Error
-	if errors.Is(err, context.Canceled) || errors.As(err, &classified) {
+	if errors.As(err, &classified) {
 		return backends.Unknown
+	}
+	if class, ok := backends.OwnClass(err); ok {
+		return class
+	}
+	if s.hooks.Class != nil {
+		if class := s.hooks.Class(err); class != backends.Unknown {
+			return class
+		}
 	}
 	return classes[gcerrors.Code(err)]
 }

@@ -9,6 +9,7 @@ import (
 	"gocloud.dev/blob"
 
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/backends/parts"
 )
 
 // Put streams the content through one writer of the driver. Memory is one
@@ -18,7 +19,7 @@ func (s *Store) Put(ctx context.Context, key string, c backends.Content) (backen
 		return backends.Object{}, err
 	}
 	if err := s.put(ctx, key, c); err != nil {
-		return backends.Object{}, failed("put", key, err)
+		return backends.Object{}, s.failed("put", key, err)
 	}
 	return backends.Object{Key: key, Size: c.Size}, nil
 }
@@ -32,11 +33,11 @@ func (s *Store) put(ctx context.Context, key string, c backends.Content) (err er
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	src, err := c.Open(ctx, 0)
+	in, err := parts.OpenInput(ctx, c, 0)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = src.Close() }() // all of it was read, or the error is known
+	defer in.Close()
 	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{
 		ContentType: "application/octet-stream",
 		BufferSize:  partSize(c.Size),
@@ -44,7 +45,7 @@ func (s *Store) put(ctx context.Context, key string, c backends.Content) (err er
 	if err != nil {
 		return err
 	}
-	if err := exactly(ctx, w, src, c.Size); err != nil {
+	if err := exactly(ctx, w, in, c.Size); err != nil {
 		cancel() // before Close, which would store what there is
 		_ = w.Close()
 		return err
@@ -61,34 +62,19 @@ func partSize(size int64) int {
 	return int(size/9000 + 1)
 }
 
-// exactly copies to the end of src, which must come after size bytes. An error
-// of src comes back as it is; io.EOF is the only good end, and it is waited for
-// since a reader that checks a digest complains there.
-func exactly(ctx context.Context, w io.Writer, src io.Reader, size int64) error {
-	buf := make([]byte, min(size+1, 256<<10))
-	var n int64
+// exactly writes size bytes, and waits for the source's verdict on them.
+func exactly(ctx context.Context, w io.Writer, in *parts.Input, size int64) error {
+	buf := make([]byte, min(size, 256<<10))
 	for {
-		if err := ctx.Err(); err != nil {
+		b := buf[:min(size, int64(len(buf)))]
+		if err := in.Fill(ctx, b); err != nil {
 			return err
 		}
-		k, err := src.Read(buf)
-		if n += int64(k); n > size {
-			return fmt.Errorf("more than the %d bytes that were announced", size)
+		if _, err := w.Write(b); len(b) > 0 && err != nil {
+			return errors.Join(err, ctx.Err()) // a broken pipe is how some drivers say cancelled
 		}
-		if err != nil && err != io.EOF {
-			return err
-		}
-		if k > 0 {
-			if _, werr := w.Write(buf[:k]); werr != nil {
-				return errors.Join(werr, ctx.Err()) // a broken pipe is how some drivers say cancelled
-			}
-		}
-		if err == io.EOF {
-			break
+		if size -= int64(len(b)); size == 0 {
+			return ctx.Err()
 		}
 	}
-	if n < size {
-		return fmt.Errorf("%d bytes of %d: %w", n, size, io.ErrUnexpectedEOF)
-	}
-	return ctx.Err()
 }

@@ -21,7 +21,7 @@ func newBody(ctx context.Context, f *os.File, o backends.Object, offset int64) (
 	if offset < 0 || offset > o.Size {
 		f.Close()
 		text := fmt.Sprintf("offset %d is not within the %d bytes that it has", offset, o.Size)
-		return backends.Body{}, fail("open", o.Key, &refusal{backends.Changed, text})
+		return backends.Body{}, fail("open", o.Key, backends.Refuse(backends.Changed, text))
 	}
 	if offset > 0 {
 		if _, err := f.Seek(offset, io.SeekStart); err != nil {

@@ -73,7 +73,7 @@ func (s *Store) cleanOwn(e entry) (bool, error) {
 	if err != nil || !dead {
 		return false, err
 	}
-	return true, s.tree.root.RemoveAll(scratchName + "/" + name)
+	return true, s.scratch.removeOwn(name, f)
 }
 
 func (s *Store) cleanPartial(e entry, keep map[string]bool) (bool, error) {

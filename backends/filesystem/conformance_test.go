@@ -37,8 +37,42 @@ func harness(way filesystem.Fsync) backendtest.Harness {
 				t.Fatal(err)
 			}
 		},
-		Resumes: true,
+		Empty:   func(t *testing.T, s backends.Store) []string { return emptyDirs(t, filepath.Join(path(s), "docker")) },
+		Resumes: true, Deletes: true, Replaces: true,
 	}
+}
+
+// emptyDirs names the directories that a registry would show and that have
+// nothing in them, and tags without a link. What goes meanwhile does not count.
+// The first four levels stay.
+func emptyDirs(t *testing.T, root string) []string {
+	var seen []string
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if os.IsNotExist(err) {
+			return nil
+		}
+		if err != nil || !d.IsDir() || strings.Count(path[len(root):], "/") < 4 {
+			return err
+		}
+		if filepath.Base(filepath.Dir(path)) == "tags" {
+			if _, err := os.Stat(filepath.Join(path, "current", "link")); err != nil && exists(path) {
+				seen = append(seen, path+" (no link)")
+			}
+		}
+		if list, err := os.ReadDir(path); err == nil && len(list) == 0 && exists(path) {
+			seen = append(seen, path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return seen
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // leftovers lists what is in scratch beside the locks of open stores.

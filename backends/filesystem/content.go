@@ -18,7 +18,7 @@ var buffers = sync.Pool{New: func() any { return new([chunk]byte) }}
 func copyContent(ctx context.Context, w *os.File, c backends.Content) error {
 	r, err := c.Open(ctx, 0)
 	if err != nil {
-		return sourceError{err}
+		return backends.SourceError{Err: err}
 	}
 	defer r.Close()
 	buf := buffers.Get().(*[chunk]byte)
@@ -56,17 +56,17 @@ func readChunk(ctx context.Context, r io.Reader, buf []byte, off, size int64) (i
 		n += m
 		switch {
 		case off+int64(n) > size:
-			return n, sizeError{off + int64(n), size}
+			return n, backends.SizeError{Got: off + int64(n), Want: size}
 		case err == io.EOF && off+int64(n) < size:
-			return n, sizeError{off + int64(n), size}
+			return n, backends.SizeError{Got: off + int64(n), Want: size}
 		case err == io.EOF:
 			return n, io.EOF
 		case err != nil:
-			return n, sourceError{err}
+			return n, backends.SourceError{Err: err}
 		case m > 0:
 			empty = 0
 		case empty == 100:
-			return n, sourceError{io.ErrNoProgress}
+			return n, backends.SourceError{Err: io.ErrNoProgress}
 		}
 		empty++
 	}

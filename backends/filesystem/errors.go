@@ -1,53 +1,17 @@
 package filesystem
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"syscall"
 
 	"github.com/regferry/regferry/backends"
 )
 
-// refusal is an error of our own making, with its class.
-type refusal struct {
-	class backends.Class
-	text  string
-}
-
-func (r *refusal) Error() string { return r.text }
-
-// sizeError is a content that is longer or shorter than it was said to be
-// (rule P3); of a longer one, only so much was read as tells.
-type sizeError struct{ got, want int64 }
-
-func (e sizeError) Error() string {
-	if e.got < e.want {
-		return fmt.Sprintf("the content ended after %d of %d bytes", e.got, e.want)
-	}
-	return fmt.Sprintf("the content goes on after %d bytes", e.want)
-}
-
-func (e sizeError) Unwrap() error {
-	if e.got < e.want {
-		return io.ErrUnexpectedEOF
-	}
-	return nil
-}
-
-// sourceError is what a content's reader said. It has the class it brings
-// along, not one of this store.
-type sourceError struct{ err error }
-
-func (e sourceError) Error() string { return "reading the content: " + e.err.Error() }
-func (e sourceError) Unwrap() error { return e.err }
-
 var (
-	errLinkedDirectory = &refusal{backends.Unsupported, "a directory on the way is a symbolic link, and those are not followed: mount it, or move it, in place of the link"}
-	errEscapes         = &refusal{backends.Unsupported, "it is a symbolic link that is absolute, leads nowhere or leaves the root: replace it by the file itself"}
-	errRootGone        = &refusal{backends.Transient, "the root directory was removed"}
+	errLinkedDirectory = backends.Refuse(backends.Unsupported, "a directory on the way is a symbolic link, and those are not followed: mount it, or move it, in place of the link")
+	errEscapes         = backends.Refuse(backends.Unsupported, "it is a symbolic link that is absolute, leads nowhere or leaves the root: replace it by the file itself")
+	errRootGone        = backends.Refuse(backends.Transient, "the root directory was removed")
 )
 
 // fail makes the error of an operation on a key. What ended because of its
@@ -59,19 +23,11 @@ func failure(op, key string, err error) *backends.Error {
 }
 
 func classOf(err error) backends.Class {
-	var (
-		r      *refusal
-		number syscall.Errno
-		source sourceError
-		size   sizeError
-	)
+	if class, ok := backends.OwnClass(err); ok {
+		return class
+	}
+	var number syscall.Errno
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.As(err, &source):
-		return backends.Unknown // a class, if there is one, is further inside
-	case errors.As(err, &size):
-		return backends.Changed
-	case errors.As(err, &r):
-		return r.class
 	case errors.As(err, &number) && classOfErrno(number) != backends.Unknown:
 		return classOfErrno(number)
 	case errors.Is(err, fs.ErrNotExist):

@@ -38,7 +38,7 @@ func (g *group) full() bool {
 // the order of Put, and once more syncfs when a Sync asks for it.
 type queue struct {
 	place  func(item) *backends.Error
-	drop   func(item)
+	drop   func(...item)
 	syncfs func() error
 
 	mu      sync.Mutex
@@ -67,7 +67,7 @@ func (q *queue) refuses() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.broken == nil && len(q.failed)-q.told >= maxFailed {
-		return &refusal{q.failed[q.told].Class, "too many objects before this one failed, the first with: " + q.failed[q.told].Error()}
+		return backends.Refuse(q.failed[q.told].Class, "too many objects before this one failed, the first with: "+q.failed[q.told].Error())
 	}
 	return q.broken
 }
@@ -133,9 +133,7 @@ func (q *queue) commit(g *group) {
 	q.failed = append(q.failed, failed...)
 	if err != nil {
 		q.fail(err)
-		for _, it := range g.items {
-			q.drop(it)
-		}
+		q.drop(g.items...)
 	} else {
 		// The syncfs above covered the renames of the group before.
 		q.durable = max(q.durable, g.order-1)
@@ -163,9 +161,7 @@ func (q *queue) close() {
 	for {
 		q.mu.Lock()
 		if q.filling != nil {
-			for _, it := range q.filling.items {
-				q.drop(it)
-			}
+			q.drop(q.filling.items...)
 			q.filling = newGroup(q.filling.order)
 		}
 		running := q.running

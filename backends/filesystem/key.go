@@ -19,18 +19,18 @@ const scratchName = ".regferry"
 // fs.ValidPath: a name that is not UTF-8 is listed, so it can be read.
 func checkKey(key string) error {
 	if key == "" || strings.IndexByte(key, 0) >= 0 {
-		return &refusal{backends.Unsupported, "not a key: empty, or with a zero byte"}
+		return backends.Refuse(backends.Unsupported, "not a key: empty, or with a zero byte")
 	}
 	for part := range strings.SplitSeq(key, "/") {
 		if part == "" || part == "." || part == ".." {
-			return &refusal{backends.Unsupported, `not a key: a component is empty, "." or ".."`}
+			return backends.Refuse(backends.Unsupported, `not a key: a component is empty, "." or ".."`)
 		}
 	}
 	if runtime.GOOS == "windows" && (strings.Contains(key, `\`) || !filepath.IsLocal(key)) {
-		return &refusal{backends.Unsupported, "Windows gives this name another meaning"}
+		return backends.Refuse(backends.Unsupported, "Windows gives this name another meaning")
 	}
 	if ours(key) {
-		return &refusal{backends.Unsupported, "the name is kept for unfinished work"}
+		return backends.Refuse(backends.Unsupported, "the name is kept for unfinished work")
 	}
 	return nil
 }
@@ -43,7 +43,7 @@ func ours(key string) bool {
 		return key == scratchName
 	}
 	name, _, _ := strings.Cut(rest, "/")
-	return name == partialName || strings.HasPrefix(name, ownPrefix)
+	return name == partialName || name == lockName || strings.HasPrefix(name, ownPrefix)
 }
 
 // regular returns nil for the mode of a regular file. A directory is no
@@ -66,7 +66,7 @@ func regular(mode fs.FileMode) error {
 	default:
 		kind = "no regular file"
 	}
-	return &refusal{backends.Unsupported, "it is " + kind + ", which no registry writes: remove it, or put a file in its place"}
+	return backends.Refuse(backends.Unsupported, "it is "+kind+", which no registry writes: remove it, or put a file in its place")
 }
 
 // parent is path.Dir for a key that was checked.

@@ -140,7 +140,7 @@ func (l *listing) directory(d dir, name, key string, depth int) bool {
 	}
 	if errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) {
 		// To list it now would break the order, to skip it would lose it.
-		err = &refusal{backends.Changed, "it was a directory and is now something else"}
+		err = backends.Refuse(backends.Changed, "it was a directory and is now something else")
 	}
 	if err != nil {
 		return l.fail(key, err)

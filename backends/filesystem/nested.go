@@ -6,19 +6,22 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/regferry/regferry/backends"
 )
 
 // Nested says whether one of two directories is the other, or lies inside it,
 // in which case a migration between them would read what it writes. It looks
-// through symbolic links and bind mounts. The directories need not exist.
-func Nested(a, b string) (bool, error) {
-	a, err := resolve(a)
+// through symbolic links and bind mounts. The directories need not exist; where
+// that cannot be told, the error says of which side.
+func Nested(source, destination string) (bool, error) {
+	a, err := resolve(source)
 	if err != nil {
-		return false, fail("stat", "", err)
+		return false, backends.At(backends.Source, fail("stat", "", err))
 	}
-	b, err = resolve(b)
+	b, err := resolve(destination)
 	if err != nil {
-		return false, fail("stat", "", err)
+		return false, backends.At(backends.Destination, fail("stat", "", err))
 	}
 	if contains(a, b) || contains(b, a) {
 		return true, nil

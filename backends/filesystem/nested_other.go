@@ -3,3 +3,5 @@
 package filesystem
 
 func devicePath(string) string { return "" }
+
+func mountCautions(string) []string { return nil }

@@ -47,7 +47,7 @@ func (o Options) withDefaults() (Options, error) {
 		text = fmt.Sprintf("fsync %q: give group, each, or nothing", string(o.Fsync))
 	}
 	if text != "" {
-		return o, &refusal{backends.Unsupported, text}
+		return o, backends.Refuse(backends.Unsupported, text)
 	}
 	return o, nil
 }

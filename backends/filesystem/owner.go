@@ -53,7 +53,16 @@ func (w *owner) probe(s *scratch, explicit bool) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	err = w.probeFile(f, explicit)
+	if err == nil {
+		err = w.directory(s.dir, name)
+	}
+	// Closed before it is removed: NFS keeps an open file under another name,
+	// and the directory would not be empty.
+	return errors.Join(err, f.Close(), s.dir.unlink(file), s.dir.rmdir(name))
+}
+
+func (w *owner) probeFile(f *os.File, explicit bool) error {
 	st, err := fileInfo(f)
 	if err != nil {
 		return err
@@ -65,10 +74,7 @@ func (w *owner) probe(s *scratch, explicit bool) error {
 		w.chown = false
 		err = w.file(f)
 	}
-	if err == nil {
-		err = w.directory(s.dir, name)
-	}
-	return errors.Join(err, s.dir.unlink(file), s.dir.rmdir(name))
+	return err
 }
 
 // file gives a new file its owner, then its mode.

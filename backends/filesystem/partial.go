@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -18,8 +19,10 @@ const (
 	partialMin = 1 << 20
 	// unprovenPrefix is of names that do not follow from a digest.
 	unprovenPrefix = "key-"
-	// saveEvery is how many bytes are made durable at a time.
+	// saveEvery is how many bytes are made durable at a time, and saveAge
+	// after how long fewer are: a run may be slow and be killed often.
 	saveEvery = 16 << 20
+	saveAge   = 5 * time.Second
 )
 
 // partial is an unfinished upload: a file with a name that follows from the
@@ -28,11 +31,12 @@ type partial struct {
 	f     *os.File
 	name  string // in scratch, and the token
 	c     backends.Content
-	had   int64 // bytes found; they are compared with the content, never trusted
-	off   int64 // bytes written or found equal
-	saved int64 // bytes durable
-	known bool  // somebody else will ask for it: it was found, or Saved was told
-	over  bool  // the source has given its verdict
+	had   int64     // bytes found; they are compared with the content, never trusted
+	off   int64     // bytes written or found equal
+	saved int64     // bytes durable
+	when  time.Time // they were
+	known bool      // somebody else will ask for it: it was found, or Saved was told
+	over  bool      // the source has given its verdict
 }
 
 // stagePartial writes a content that can be resumed. It says false where that
@@ -51,7 +55,7 @@ func (s *Store) stagePartial(ctx context.Context, key string, c backends.Content
 		p.f.Close()
 		return item{}, true, err
 	}
-	return item{key: key, name: partialName + "/" + p.name, at: key, size: c.Size, held: p.f, keep: p.known}, true, nil
+	return item{key: key, name: partialName + "/" + p.name, at: key, size: c.Size, synced: s.each, held: p.f, keep: p.known}, true, nil
 }
 
 // partialToken names a content by its digest, so that a blob is found again
@@ -146,7 +150,8 @@ func (s *Store) abandon(p *partial, err error) error {
 	if p.known && !p.hopeless(err) {
 		return err
 	}
-	if e := s.scratch.dir.unlink(partialName + "/" + p.name); e != nil && !errors.Is(e, fs.ErrNotExist) {
+	// Where a server is away that fails as well, and a later run has to do it.
+	if e := s.scratch.dir.unlink(partialName + "/" + p.name); e != nil && !errors.Is(e, fs.ErrNotExist) && classOf(err) != backends.Transient {
 		return errors.Join(err, e)
 	}
 	return err

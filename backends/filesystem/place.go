@@ -16,6 +16,7 @@ import (
 type item struct {
 	key, name, at string
 	size          int64
+	synced        bool     // durable by itself, with each directory on the way
 	held          *os.File // an unfinished upload's lock, kept until the rename
 	keep          bool     // a later run will ask for it
 }
@@ -40,13 +41,18 @@ func (s *Store) place(it item) *backends.Error {
 	return nil
 }
 
-// drop lets go of an item that will not be renamed.
-func (s *Store) drop(it item) {
-	if !it.keep {
-		s.scratch.discard(it.name)
-	}
-	if it.held != nil {
-		it.held.Close()
+// drop lets go of items that will not be renamed. Where one cannot be removed
+// the others stay, too, for Close or a later run to remove: on a mount whose
+// server is away, each of them would wait for it.
+func (s *Store) drop(items ...item) {
+	var err error
+	for _, it := range items {
+		if err == nil && !it.keep {
+			err = s.scratch.discard(it.name)
+		}
+		if it.held != nil {
+			it.held.Close()
+		}
 	}
 }
 
@@ -99,18 +105,32 @@ func (s *Store) rename(it item) (err error) {
 }
 
 func (s *Store) renameOnce(it item) error {
-	to, err := s.tree.openDir(parent(it.at))
+	to, err := s.moveIn(it)
 	if err != nil {
 		return err
 	}
 	defer to.close()
-	if err := s.scratch.dir.rename(it.name, to, base(it.at)); err != nil {
-		return err
-	}
-	if s.each {
+	if it.synced {
 		return to.sync()
 	}
 	return nil
+}
+
+// moveIn renames an item into its directory, which it returns. Between its
+// opening and the rename no Delete moves that directory out: the item would go
+// with it.
+func (s *Store) moveIn(it item) (dir, error) {
+	s.moves.RLock()
+	defer s.moves.RUnlock()
+	to, err := s.tree.openDir(parent(it.at))
+	if err != nil {
+		return dir{}, err
+	}
+	if err := s.scratch.dir.rename(it.name, to, base(it.at)); err != nil {
+		to.close()
+		return dir{}, err
+	}
+	return to, nil
 }
 
 // wrap makes the parent of what the item stands for, around it.
@@ -124,7 +144,7 @@ func (s *Store) wrap(it item) (item, error) {
 		return it, err
 	}
 	it.name, it.at = outer, parent(it.at)
-	if s.each {
+	if it.synced {
 		return it, s.syncDir(outer)
 	}
 	return it, nil

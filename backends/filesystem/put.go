@@ -38,7 +38,7 @@ func (s *Store) stage(ctx context.Context, key string, c backends.Content) (item
 		return item{}, err
 	}
 	if c.Size < 0 {
-		return item{}, &refusal{backends.Unsupported, "the size has to be known before"}
+		return item{}, backends.Refuse(backends.Unsupported, "the size has to be known before")
 	}
 	if err := s.queue.refuses(); err != nil {
 		return item{}, err
@@ -53,7 +53,7 @@ func (s *Store) stage(ctx context.Context, key string, c backends.Content) (item
 			return it, err
 		}
 	}
-	return s.stageFile(ctx, key, exists, c)
+	return s.stageFile(ctx, item{key: key, size: c.Size, synced: s.each}, exists, c)
 }
 
 // parentExists finds out early what rename would refuse: a file in the way of
@@ -91,17 +91,17 @@ func inTheWay(err error) error {
 
 // stageFile makes an ordinary temporary file: where the parent directory is
 // missing, inside a directory that will be renamed to it.
-func (s *Store) stageFile(ctx context.Context, key string, exists bool, c backends.Content) (item, error) {
-	it := item{key: key, name: s.scratch.next(), at: key, size: c.Size}
+func (s *Store) stageFile(ctx context.Context, it item, exists bool, c backends.Content) (item, error) {
+	it.name, it.at = s.scratch.next(), it.key
 	file := it.name
 	if !exists {
-		it.at, file = parent(key), it.name+"/"+base(key)
+		it.at, file = parent(it.key), it.name+"/"+base(it.key)
 		if err := s.mkdir(it.name); err != nil {
 			return item{}, err
 		}
 	}
-	err := s.writeFile(ctx, file, c)
-	if err == nil && s.each && !exists {
+	err := s.writeFile(ctx, file, it.synced, c)
+	if err == nil && it.synced && !exists {
 		err = s.syncDir(it.name)
 	}
 	if err != nil {
@@ -118,7 +118,7 @@ func (s *Store) mkdir(name string) error {
 	return s.owner.directory(s.scratch.dir, name)
 }
 
-func (s *Store) writeFile(ctx context.Context, name string, c backends.Content) error {
+func (s *Store) writeFile(ctx context.Context, name string, synced bool, c backends.Content) error {
 	f, err := s.scratch.dir.create(name, s.owner.fileMode)
 	if err != nil {
 		return err
@@ -127,7 +127,7 @@ func (s *Store) writeFile(ctx context.Context, name string, c backends.Content) 
 	if err == nil {
 		err = s.owner.file(f)
 	}
-	if err == nil && s.each {
+	if err == nil && synced {
 		err = f.Sync()
 	}
 	// close(2) is where NFS tells of a quota.

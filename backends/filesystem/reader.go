@@ -16,11 +16,15 @@ import (
 // makes nothing. It is safe for concurrent use.
 type Reader struct {
 	tree     *tree
-	path     string // absolute, without symbolic links
+	path     string      // absolute, without symbolic links
+	was      os.FileInfo // of path when it was opened
 	location string
 }
 
-var _ backends.ReadStore = (*Reader)(nil)
+var (
+	_ backends.ReadStore = (*Reader)(nil)
+	_ backends.Spacer    = (*Reader)(nil)
+)
 
 // OpenReader opens a directory, which must exist. The options are those of
 // writing; a reader needs none.
@@ -40,17 +44,35 @@ func openReader(name string) (*Reader, error) {
 	if err != nil {
 		return nil, fail("open", "", err)
 	}
+	was, err := os.Stat(path)
+	if err != nil {
+		return nil, fail("open", "", errors.Join(err, t.close()))
+	}
 	slashed := filepath.ToSlash(path)
 	if slashed[0] != '/' {
 		slashed = "/" + slashed
 	}
 	u := url.URL{Scheme: "file", Path: slashed}
-	return &Reader{tree: t, path: path, location: u.String()}, nil
+	return &Reader{tree: t, path: path, was: was, location: u.String()}, nil
 }
 
 // Location is "file://" and the absolute path without symbolic links, written
 // as a URL.
 func (r *Reader) Location() string { return r.location }
+
+// InPlace is nil while the path still leads to the directory that was opened. It
+// may have been moved, or something mounted over it: what is open stays readable,
+// and is not what anybody means by the path any more.
+func (r *Reader) InPlace(context.Context) error {
+	now, err := os.Stat(r.path)
+	if err != nil {
+		return fail("open", "", err)
+	}
+	if !os.SameFile(r.was, now) {
+		return &backends.Error{Op: "open", Class: backends.Changed, Err: errors.New(r.path + " is another directory than when it was opened")}
+	}
+	return nil
+}
 
 // Close lets go of the directory; bodies that are open stay so.
 func (r *Reader) Close() error { return r.tree.close() }

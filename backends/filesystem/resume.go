@@ -6,6 +6,7 @@ import (
 	"encoding"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/regferry/regferry/backends"
 )
@@ -22,10 +23,10 @@ func (p *partial) start() int64 {
 
 func (p *partial) write(ctx context.Context) error {
 	p.off = p.start()
-	p.saved = p.off
+	p.saved, p.when = p.off, time.Now()
 	r, err := p.c.Open(ctx, p.off)
 	if err != nil {
-		return sourceError{err}
+		return backends.SourceError{Err: err}
 	}
 	defer r.Close()
 	bufs := [2]*[chunk]byte{buffers.Get().(*[chunk]byte), buffers.Get().(*[chunk]byte)}
@@ -43,14 +44,14 @@ func (p *partial) write(ctx context.Context) error {
 			return nil
 		}
 		if err != nil {
-			var source sourceError
+			var source backends.SourceError
 			p.over = p.off >= p.c.Size && errors.As(err, &source) && ctx.Err() == nil
 			if e := p.lastSave(r, err); e != nil {
 				return errors.Join(err, e)
 			}
 			return err
 		}
-		if p.off-p.saved >= saveEvery {
+		if p.off-p.saved >= saveEvery || p.off > p.saved && time.Since(p.when) >= saveAge {
 			if err := p.save(r); err != nil {
 				return err
 			}
@@ -108,7 +109,7 @@ func (p *partial) save(r io.Reader) error {
 			u.Hash = state
 		}
 	}
-	p.saved, p.known = p.off, true
+	p.saved, p.known, p.when = p.off, true, time.Now()
 	return p.c.Saved(u)
 }
 
@@ -123,7 +124,7 @@ func (p *partial) lastSave(r io.Reader, why error) error {
 // hopeless says whether the content itself is wrong, so that nothing of it is
 // of use; an interruption says nothing of it.
 func (p *partial) hopeless(err error) bool {
-	var size sizeError
+	var size backends.SizeError
 	if p.over || errors.As(err, &size) {
 		return true
 	}

@@ -10,12 +10,15 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/regferry/regferry/backends"
 )
 
 const (
 	ownPrefix   = "tmp-"    // one directory for each open store
 	partialName = "partial" // contents that a later run goes on with
-	lockName    = "lock"    // in a store's directory, held as long as the store is open
+	lockName    = "lock"    // in a store's directory, held as long as the store is open; in .regferry, by a PutIf
+	strayPrefix = "stray-"  // what could not be put back in its place
 )
 
 // scratch is where files are made before they are renamed to their keys. All
@@ -106,25 +109,37 @@ func (s *scratch) next() string {
 }
 
 // discard removes what was made under a name, if it is there.
-func (s *scratch) discard(name string) {
-	if err := s.dir.unlink(name); err == nil || errors.Is(err, syscall.ENOENT) {
-		return
+func (s *scratch) discard(name string) error {
+	err := s.dir.unlink(name)
+	switch {
+	case err == nil, errors.Is(err, syscall.ENOENT):
+		return nil
+	case classOf(err) == backends.Transient: // so it would be for each file in it
+		return err
 	}
-	s.tree.root.RemoveAll(scratchName + "/" + name)
+	return s.tree.root.RemoveAll(scratchName + "/" + name)
 }
 
 // close removes what is this store's, and the common directories when they
 // are empty, so that no side files stay.
 func (s *scratch) close() error {
-	err := s.tree.root.RemoveAll(scratchName + "/" + s.own)
-	if s.lock != nil {
-		s.lock.Close()
-	}
-	s.dir.rmdir(partialName)
-	s.dir.close()
-	s.tree.rmdir(scratchName)
-	if err != nil {
+	defer s.dir.close()
+	if err := s.removeOwn(s.own, s.lock); err != nil {
 		return fmt.Errorf("removing unfinished work: %w", err)
 	}
+	s.dir.rmdir(partialName)
+	s.tree.rmdir(scratchName)
 	return nil
+}
+
+// removeOwn removes the directory of a store whose lock is held, if there is
+// one. The lock's name goes while the lock is held, so that nobody takes it for
+// his; the lock itself goes before the directory, since NFS keeps a file that is
+// open under another name in there (.nfs and a number) until it is closed.
+func (s *scratch) removeOwn(name string, held *os.File) error {
+	if held != nil {
+		s.dir.unlink(name + "/" + lockName)
+		held.Close()
+	}
+	return s.tree.root.RemoveAll(scratchName + "/" + name)
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // Space asks the file system; Free is what users other than root may use.
-func (s *Store) Space(ctx context.Context) (backends.Space, error) {
+func (s *Reader) Space(ctx context.Context) (backends.Space, error) {
 	if err := ctx.Err(); err != nil {
 		return backends.Space{}, err
 	}
@@ -23,7 +23,13 @@ func (s *Store) Space(ctx context.Context) (backends.Space, error) {
 	if unit <= 0 {
 		unit = st.Bsize
 	}
-	return backends.Space{Total: int64(st.Blocks) * unit, Free: int64(st.Bavail) * unit}, nil
+	space := backends.Space{
+		Total: int64(st.Blocks) * unit, Used: int64(st.Blocks-st.Bfree) * unit, Free: int64(st.Bavail) * unit, FreeFiles: -1,
+	}
+	if st.Files > 0 { // btrfs says 0
+		space.FreeFiles = int64(st.Ffree)
+	}
+	return space, nil
 }
 
 func (t *tree) statfs() (st unix.Statfs_t, err error) {
@@ -40,6 +46,17 @@ func (t *tree) syncfs() error {
 		if err := unix.Syncfs(t.fd); err != unix.EINTR {
 			return err
 		}
+	}
+}
+
+// drain has written on NFS what earlier writers left behind, a run that ended
+// while the server was away say, and takes no notice of the outcome: their locks
+// are lost by then, so it is an error, and the first group would be said to have
+// failed. What it says is not of this store. Elsewhere it might be of a rename
+// of theirs that is in sight, so it is not asked for.
+func (t *tree) drain() {
+	if st, err := t.statfs(); err == nil && uint32(st.Type) == unix.NFS_SUPER_MAGIC {
+		_ = t.syncfs()
 	}
 }
 

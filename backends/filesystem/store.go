@@ -18,14 +18,17 @@ type Store struct {
 	owner   owner
 	each    bool // durable with each Put, not in groups
 	queue   queue
+	moves   sync.RWMutex // held to write while a directory is moved out of sight
 	closed  func() error
 }
 
 var (
 	_ backends.Store   = (*Store)(nil)
 	_ backends.Syncer  = (*Store)(nil)
-	_ backends.Spacer  = (*Store)(nil)
 	_ backends.Cleaner = (*Store)(nil)
+
+	_ backends.Deleter           = (*Store)(nil)
+	_ backends.ConditionalPutter = (*Store)(nil)
 )
 
 // Open opens a directory for writing and makes it if it is absent; its parent
@@ -90,6 +93,9 @@ func (s *Store) prepare(o Options, made bool) error {
 	}
 	if err != nil {
 		return errors.Join(err, s.scratch.close())
+	}
+	if !s.each {
+		s.tree.drain()
 	}
 	s.queue.init(s)
 	s.closed = sync.OnceValue(s.close)

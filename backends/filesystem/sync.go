@@ -2,6 +2,7 @@ package filesystem
 
 import (
 	"context"
+	"slices"
 
 	"github.com/regferry/regferry/backends"
 )
@@ -34,6 +35,19 @@ func (q *queue) sync(ctx context.Context) error {
 		err = q.settle(ctx, order)
 	}
 	return q.report(err, from)
+}
+
+// placed returns when what was Put to a key, if anything, has been renamed to it.
+func (q *queue) placed(ctx context.Context, key string) error {
+	q.mu.Lock()
+	var target *group
+	for _, g := range []*group{q.running, q.filling} {
+		if g != nil && slices.ContainsFunc(g.items, func(it item) bool { return it.key == key }) {
+			target = g
+		}
+	}
+	q.mu.Unlock()
+	return q.await(ctx, target)
 }
 
 // await returns when the group has been renamed.

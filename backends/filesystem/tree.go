@@ -2,6 +2,7 @@ package filesystem
 
 import (
 	"io/fs"
+	"strings"
 	"time"
 )
 
@@ -41,4 +42,15 @@ func (i info) kind() kind {
 type entry struct {
 	name string
 	kind kind
+}
+
+// hasOther says whether there is anything beside name. What NFS keeps of a file
+// that was removed while it was open does not count: it goes by itself.
+func hasOther(list []entry, name string) bool {
+	for _, e := range list {
+		if n := strings.TrimSuffix(e.name, "/"); n != name && !strings.HasPrefix(n, ".nfs") {
+			return true
+		}
+	}
+	return false
 }

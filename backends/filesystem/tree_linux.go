@@ -177,6 +177,25 @@ func (d dir) entries(buf []byte) ([]entry, error) {
 	}
 }
 
+// holdsNoOther says whether a directory that was just opened has nothing but
+// name, if that. It reads no more of a large one than it needs to.
+func (d dir) holdsNoOther(name string) (bool, error) {
+	buf := make([]byte, 4<<10)
+	for {
+		n, err := unix.Getdents(d.fd, buf)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n <= 0 {
+			return err == nil, err
+		}
+		list, err := d.parse(nil, buf[:n])
+		if err != nil || hasOther(list, name) {
+			return false, err
+		}
+	}
+}
+
 // parse reads records of struct linux_dirent64: inode, offset (8 bytes each),
 // length of the record (2), type (1), name, a zero byte, padding.
 func (d dir) parse(list []entry, b []byte) ([]entry, error) {

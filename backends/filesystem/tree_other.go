@@ -126,6 +126,11 @@ func (d dir) entries([]byte) ([]entry, error) {
 	return list, err
 }
 
+func (d dir) holdsNoOther(name string) (bool, error) {
+	list, err := d.entries(nil)
+	return err == nil && !hasOther(list, name), err
+}
+
 func (d dir) lstat(name string) (info, error) {
 	st, err := d.root.Lstat(d.path(name))
 	if err != nil {

@@ -1,8 +1,10 @@
 package location
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,11 +17,37 @@ import (
 type volume struct {
 	dir string
 	o   filesystem.Options
+
+	// claim is the Kubernetes volume that has to be mounted there, or empty. One
+	// that is not must not become a new directory of this machine.
+	claim string
 }
 
-func (v volume) source() (backends.ReadStore, error)  { return filesystem.OpenReader(v.dir, v.o) }
-func (v volume) destination() (backends.Store, error) { return filesystem.Open(v.dir, v.o) }
-func (v volume) identity() (string, error)            { return filepath.Abs(v.dir) }
+func (v volume) mounted() error {
+	if v.claim == "" {
+		return nil
+	}
+	if info, err := os.Stat(v.dir); err != nil || !info.IsDir() {
+		return fmt.Errorf("%s is not mounted at %s here: say where it is with --from-mount or --to-mount, or run where it is mounted", v.claim, backends.Printable(v.dir))
+	}
+	return nil
+}
+
+func (v volume) source(context.Context, Opener) (backends.ReadStore, error) {
+	if err := v.mounted(); err != nil {
+		return nil, err
+	}
+	return filesystem.OpenReader(v.dir, v.o)
+}
+
+func (v volume) destination(context.Context, Opener) (backends.Store, error) {
+	if err := v.mounted(); err != nil {
+		return nil, err
+	}
+	return filesystem.Open(v.dir, v.o)
+}
+
+func (v volume) identity() (string, error) { return filepath.Abs(v.dir) }
 
 var fileOptions = []string{"file_mode", "dir_mode", "uid", "gid", "fsync"}
 
@@ -27,7 +55,7 @@ func parseFile(raw string) (place, error) {
 	var o filesystem.Options
 	_, rest, isURL := strings.Cut(raw, "://")
 	if !isURL {
-		return volume{raw, o}, nil
+		return volume{dir: raw, o: o}, nil
 	}
 	u, err := parseURL(raw)
 	switch {
@@ -55,7 +83,7 @@ func parseFile(raw string) (place, error) {
 		}
 		return err
 	})
-	return volume{u.Path, o}, err
+	return volume{dir: u.Path, o: o}, err
 }
 
 func owned(o *filesystem.Owner) *filesystem.Owner {

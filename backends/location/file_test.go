@@ -29,12 +29,12 @@ func TestParseFile(t *testing.T) {
 		"file:///x?gid=5":                     {dir: "/x", o: filesystem.Options{Owner: owner(-1, 5)}},
 		"file:///x?fsync=each":                {dir: "/x", o: filesystem.Options{Fsync: filesystem.FsyncEach}},
 	} {
-		p, err := parse(raw)
+		p, err := (Opener{}).parse(raw)
 		if err != nil {
 			t.Errorf("%s: %v", raw, err)
 			continue
 		}
-		got := p.(volume)
+		got := p.place.(volume)
 		if got.dir != want.dir || got.o.FileMode != want.o.FileMode || got.o.DirMode != want.o.DirMode || got.o.Fsync != want.o.Fsync || (got.o.Owner == nil) != (want.o.Owner == nil) ||
 			got.o.Owner != nil && *got.o.Owner != *want.o.Owner {
 			t.Errorf("%s: %+v, want %+v", raw, got, want)
@@ -68,7 +68,7 @@ func TestParseFileRefuses(t *testing.T) {
 		"http://user:hunter2@host/x?k=v": `scheme "http"`,
 		"://x":                           "scheme",
 	} {
-		_, err := OpenSource(raw)
+		_, err := Opener{}.Source(t.Context(), raw)
 		var wrong *Error
 		if !errors.As(err, &wrong) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "/var/lib/registry") {
 			t.Errorf("%s: %v does not say %q and show a right one", raw, err, want)
@@ -77,7 +77,7 @@ func TestParseFileRefuses(t *testing.T) {
 		if strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v", raw, err)
 		}
-		if _, err := OpenDestination(raw); !errors.As(err, &wrong) {
+		if _, err := (Opener{}).Destination(t.Context(), raw); !errors.As(err, &wrong) {
 			t.Errorf("%s as a destination: %v", raw, err)
 		}
 	}
@@ -87,10 +87,10 @@ func TestParseFileRefuses(t *testing.T) {
 func TestOpenFile(t *testing.T) {
 	dir := t.TempDir()
 	at := filepath.Join(dir, "new")
-	if _, err := OpenSource(at); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := (Opener{}).Source(t.Context(), at); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a source that is not there: %v", err)
 	}
-	s, err := OpenAsItIs(at)
+	s, err := Opener{}.AsItIs(t.Context(), at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestOpenFile(t *testing.T) {
 	if _, err := os.Stat(at); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("looking made it: %v", err)
 	}
-	d, err := OpenDestination("file://" + at + "?dir_mode=0750")
+	d, err := Opener{}.Destination(t.Context(), "file://"+at+"?dir_mode=0750")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestOpenFile(t *testing.T) {
 	if entries, err := os.ReadDir(at); err != nil || len(entries) > 0 {
 		t.Errorf("left behind: %v, %v", entries, err)
 	}
-	if _, err := OpenDestination(filepath.Join(dir, "no", "parent")); err == nil {
+	if _, err := (Opener{}).Destination(t.Context(), filepath.Join(dir, "no", "parent")); err == nil {
 		t.Error("a parent was made")
 	}
 }
@@ -178,9 +178,9 @@ func FuzzParse(f *testing.F) {
 		f.Add(raw)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		p, err := parse(raw)
-		if err == nil == (p == nil) {
-			t.Errorf("%q: %v and %v", raw, p, err)
+		p, err := (Opener{}).parse(raw)
+		if err == nil == (p.place == nil) {
+			t.Errorf("%q: %v and %v", raw, p.place, err)
 		}
 		if err != nil && err.Error() == "" {
 			t.Error("an empty error")

@@ -1,19 +1,13 @@
-// Package location turns what a user writes into an open store.
-//
-// A location is a path, which is a volume, or a URL whose scheme names the
-// system and whose query holds the options, named as the registry names them
-// where the registry has them. Secrets come from the environment, never from a
-// location, so it can be printed.
 package location
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
-	"slices"
-	"strconv"
+	"os"
 	"strings"
+	"time"
 
 	"gocloud.dev/blob/memblob"
 
@@ -23,33 +17,115 @@ import (
 
 // place is a location that was understood; each system has its type.
 type place interface {
-	source() (backends.ReadStore, error)
-	destination() (backends.Store, error)
+	source(context.Context, Opener) (backends.ReadStore, error)
+	destination(context.Context, Opener) (backends.Store, error)
 	identity() (string, error)
+	// section is what a configuration for the platform says of the place.
+	section(platform) (*section, error)
 }
 
-// OpenSource opens a location that is only read.
-func OpenSource(raw string) (backends.ReadStore, error) {
-	p, err := parse(raw)
+// Opener opens locations. Its zero value works. All but Notice is for locations
+// that are files, and for one side: two sides may need two Openers.
+type Opener struct {
+	// Notice, unless nil, is told once of each thing that a store does not do,
+	// such as comparing checksums, and that is done without; from any goroutine.
+	Notice func(string)
+
+	// Environ is where REGISTRY_STORAGE_* is looked for, each "NAME=value"; nil
+	// means the environment of the process.
+	Environ []string
+
+	// Mount is the directory where the volume of a file is mounted here; empty
+	// means where the registry has it, which is /storage for MSR.
+	Mount string
+
+	// Secrets is a directory with the Kubernetes Secrets that a file names: a
+	// file for each key, or a directory for each Secret with these.
+	Secrets string
+
+	// RegistryVersion is that of the registry that will read a destination, such
+	// as 2.8 or 3.1; empty means what the file tells, or 2.8 for MSR and Harbor.
+	RegistryVersion string
+}
+
+func (o Opener) environ() []string {
+	if o.Environ == nil {
+		return os.Environ()
+	}
+	return o.Environ
+}
+
+// openWithin is for opening, which asks for credentials and probes the store.
+const (
+	openWithin = 2 * time.Minute
+	openSlow   = 10 * time.Second
+)
+
+// Source opens a location that is only read.
+func (o Opener) Source(ctx context.Context, raw string) (backends.ReadStore, error) {
+	p, err := o.parse(raw)
 	if err != nil {
 		return nil, err
 	}
-	return p.source()
+	return o.openSource(ctx, p)
 }
 
-// OpenDestination opens a location that is written, and makes its directory.
-func OpenDestination(raw string) (backends.Store, error) {
-	p, err := parse(raw)
+func (o Opener) openSource(ctx context.Context, p found) (backends.ReadStore, error) {
+	o.warn(p.facts)
+	ctx, end := o.patience(ctx)
+	s, err := p.source(ctx, o)
+	return s, end(err)
+}
+
+// Destination opens a location that is written, and makes its directory.
+func (o Opener) Destination(ctx context.Context, raw string) (backends.Store, error) {
+	p, err := o.parse(raw)
 	if err != nil {
 		return nil, err
 	}
-	return p.destination()
+	o.warn(p.facts)
+	ctx, end := o.patience(ctx)
+	s, err := p.destination(ctx, o)
+	return s, end(err)
 }
 
-// OpenAsItIs opens a destination only to look at it. One that does not exist
-// yet is an empty one, and is not made.
-func OpenAsItIs(raw string) (backends.ReadStore, error) {
-	s, err := OpenSource(raw)
+// patience bounds an opening, and says that it takes long. What it returns is
+// to be called with the outcome.
+func (o Opener) patience(ctx context.Context) (context.Context, func(error) error) {
+	inner, cancel := context.WithTimeout(ctx, openWithin)
+	slow := time.AfterFunc(openSlow, func() {
+		if o.Notice != nil {
+			o.Notice(fmt.Sprintf("the storage has not answered for %s; waiting for %s at most", openSlow, openWithin))
+		}
+	})
+	return inner, func(err error) error {
+		slow.Stop()
+		defer cancel()
+		if err != nil && inner.Err() != nil && ctx.Err() == nil {
+			return &backends.Error{Op: "open", Class: backends.Transient,
+				Err: fmt.Errorf("no answer within %s: see that the address is right and no firewall is in the way", openWithin)}
+		}
+		return err
+	}
+}
+
+func (o Opener) warn(f Facts) {
+	if o.Notice == nil {
+		return
+	}
+	for _, text := range f.Warnings {
+		o.Notice(text)
+	}
+}
+
+// AsItIs opens a destination only to look at it. One that does not exist yet
+// is an empty one, and is not made.
+func (o Opener) AsItIs(ctx context.Context, raw string) (backends.ReadStore, error) {
+	p, err := o.parse(raw)
+	if err != nil {
+		return nil, err // a file that is not there is no empty store
+	}
+	s, err := o.openSource(ctx, p)
 	if errors.Is(err, fs.ErrNotExist) {
 		return bucket.New(memblob.OpenBucket(nil), raw), nil
 	}
@@ -58,129 +134,70 @@ func OpenAsItIs(raw string) (backends.ReadStore, error) {
 
 // Identity names the place wherever the program is started and however the
 // location is written: the absolute path of a volume, or the address of a
-// bucket without what does not tell one from another. Nothing is opened.
-func Identity(raw string) (string, error) {
-	p, err := parse(raw)
+// bucket without what does not tell one from another. Nothing is opened but a
+// file that names the place.
+func (o Opener) Identity(raw string) (string, error) {
+	p, err := o.parse(raw)
 	if err != nil {
 		return "", err
 	}
 	return p.identity()
 }
 
+// Identity is that of the zero Opener.
+func Identity(raw string) (string, error) { return Opener{}.Identity(raw) }
+
 // ErrNotVolume says that a location is no directory.
 var ErrNotVolume = errors.New("it is no directory")
 
 // Path returns the directory of a location that is a volume, else ErrNotVolume.
-func Path(raw string) (dir string, err error) {
-	p, err := parse(raw)
+func (o Opener) Path(raw string) (dir string, err error) {
+	p, err := o.parse(raw)
 	if err != nil {
 		return "", err
 	}
-	if v, ok := p.(volume); ok {
+	if v, ok := p.place.(volume); ok {
 		return v.dir, nil
 	}
 	return "", &Error{raw, ErrNotVolume}
 }
 
-// Error says what is wrong with a location, and shows a right one.
-type Error struct {
-	Location string
-	Err      error
+// Path is that of the zero Opener.
+func Path(raw string) (dir string, err error) { return Opener{}.Path(raw) }
+
+// found is a place and what else its file says.
+type found struct {
+	place
+	facts Facts
 }
 
-// Error quotes the location, without what may be a secret in it.
-func (e *Error) Error() string {
-	example := "write a directory such as /var/lib/registry or file:///mnt/nfs/registry?uid=1000&gid=1000"
-	if strings.HasPrefix(e.Location, "s3:") {
-		example = "write s3://bucket/rootdirectory?region=eu-central-1 or s3://bucket?endpoint=https://minio.example.com:9000"
-	}
-	return fmt.Sprintf("location %q: %v; %s", Redacted(e.Location), e.Err, example)
-}
+// Format shows no options, since package fmt asks none of their types how to
+// print what is in a field that is not exported.
+func (p found) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "%T", p.place) }
 
-// Unwrap gives the cause.
-func (e *Error) Unwrap() error { return e.Err }
-
-// Redacted is a location to be shown: it leaves out user names, passwords and the values of all options but
-// those that are known not to be secret. One that cannot be parsed is cut
-// where any of these may begin.
-func Redacted(raw string) string {
-	scheme, rest, isURL := strings.Cut(raw, "://")
-	if !isURL {
-		return raw
-	}
-	head, query, hasQuery := strings.Cut(rest, "?")
-	if at := strings.LastIndexByte(head, '@'); at >= 0 {
-		head = "..." + head[at:]
-	}
-	out := scheme + "://" + head
-	if !hasQuery {
-		return out
-	}
-	options := strings.Split(query, "&")
-	for i, o := range options {
-		name, value, _ := strings.Cut(o, "=")
-		if !slices.Contains(harmless, name) || strings.ContainsRune(value, '@') {
-			options[i] = name + "=..."
-		}
-	}
-	return out + "?" + strings.Join(options, "&")
-}
-
-var harmless = append(append([]string{}, fileOptions...), s3Options...)
-
-func parse(raw string) (p place, err error) {
+func (o Opener) parse(raw string) (p found, err error) {
 	scheme, _, isURL := strings.Cut(raw, "://")
+	file, isFile := configFile(raw)
 	switch {
 	case raw == "":
 		err = errors.New("it is empty")
+	case isFile:
+		p, err = o.parseConfig(file)
 	case !isURL, scheme == "file":
-		p, err = parseFile(raw)
-	case scheme == "s3":
-		p, err = parseS3(raw)
+		p.place, err = parseFile(raw)
 	default:
-		err = fmt.Errorf("the scheme %q is not known here, only file, s3 and plain paths are", scheme)
+		s, ok := schemes[scheme]
+		if !ok {
+			err = fmt.Errorf("the scheme %q is not known here%s, only plain paths, files that end in .yml or .yaml, and %s are", scheme, didYouMean(scheme, knownSchemes()), strings.Join(knownSchemes(), ", "))
+			break
+		}
+		p.place, err = s.parseURL(raw)
+	}
+	if _, isVolume := p.place.(volume); err == nil && o.Mount != "" && !(isFile && isVolume) {
+		err = fmt.Errorf("it names no volume whose mount could be %s: --from-mount and --to-mount are for files that do", backends.Printable(o.Mount))
 	}
 	if err != nil {
-		return nil, &Error{raw, err}
+		return found{}, &Error{raw, err}
 	}
 	return p, nil
-}
-
-// parseURL leaves out of its error what url.Parse repeats of the input.
-func parseURL(raw string) (*url.URL, error) {
-	u, err := url.Parse(raw)
-	var wrong *url.Error
-	if errors.As(err, &wrong) {
-		return nil, wrong.Err
-	}
-	return u, err
-}
-
-// options reads a query. A name that is not known is an error: an option with
-// a slip in it must not be one that is silently not in force.
-func options(query string, known []string, set func(name, value string) error) error {
-	q, err := url.ParseQuery(query)
-	if err != nil {
-		return err
-	}
-	for name, values := range q {
-		if len(values) != 1 {
-			return fmt.Errorf("the option %s is given %d times", name, len(values))
-		}
-		if !slices.Contains(known, name) {
-			return fmt.Errorf("the option %q is not known, these are: %s", name, strings.Join(slices.Sorted(slices.Values(known)), ", "))
-		}
-		if err := set(name, values[0]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func yes(name, value string) (bool, error) {
-	b, err := strconv.ParseBool(value)
-	if err != nil {
-		return false, fmt.Errorf("%s=%s is neither true nor false", name, value)
-	}
-	return b, nil
 }

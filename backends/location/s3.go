@@ -3,151 +3,92 @@ package location
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/regferry/regferry/backends"
 	"github.com/regferry/regferry/backends/s3"
 )
 
 // s3Bucket is a bucket, or a directory of one.
-type s3Bucket struct{ o s3.Options }
+type s3Bucket struct{ s3.Options }
 
-// openWithin is for opening, which asks for credentials and probes the store.
-const openWithin = 2 * time.Minute
-
-func (b s3Bucket) source() (backends.ReadStore, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), openWithin)
-	defer cancel()
-	return s3.OpenReader(ctx, b.o)
+func (b s3Bucket) source(ctx context.Context, o Opener) (backends.ReadStore, error) {
+	b.Notice = o.Notice
+	return s3.OpenReader(ctx, b.Options)
 }
 
-func (b s3Bucket) destination() (backends.Store, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), openWithin)
-	defer cancel()
-	return s3.Open(ctx, b.o)
+func (b s3Bucket) destination(ctx context.Context, o Opener) (backends.Store, error) {
+	b.Notice = o.Notice
+	return s3.Open(ctx, b.Options)
 }
 
-func (b s3Bucket) identity() (string, error) { return b.o.Identity(), nil }
+func (b s3Bucket) identity() (string, error) { return b.Identity(), nil }
 
-// s3Options are the registry's, with names that are easier to guess beside
-// them: configuration.md of distribution, storage driver s3.
-var s3Options = []string{
-	"region", "regionendpoint", "endpoint", "forcepathstyle", "path_style", "secure", "skipverify", "v4auth",
-	"encrypt", "keyid", "storageclass", "objectacl", "usedualstack", "accelerate", "usefipsendpoint", "chunksize",
+// s3System has the parameters of the driver s3 or s3aws: configuration.md of
+// distribution, and registry/storage/driver/s3-aws of 2.8.3 and 3.1.2.
+var s3System = system{
+	driver: "s3", scheme: "s3", bucket: "bucket", root: "rootdirectory", server: "endpoint", place: s3Place,
+	params: map[string]param{
+		"accesskey": {text, secret}, "secretkey": {text, secret},
+		"bucket": {text, inPath}, "rootdirectory": {text, inPath},
+		"region": {text, used}, "regionendpoint": {text, used}, "forcepathstyle": {flag, used},
+		"secure": {flag, used}, "skipverify": {flag, used}, "v4auth": {flag, used},
+		"encrypt": {flag, used}, "keyid": {text, used}, "storageclass": {text, used}, "objectacl": {text, used},
+		"usedualstack": {flag, used}, "accelerate": {flag, used}, "usefipsendpoint": {flag, used},
+		"chunksize": {size, part},
+		"useragent": {text, ignored}, "loglevel": {loglevel, ignored}, "redirectendpoint": {text, ignored},
+		"multipartcopychunksize": {size, ignored}, "multipartcopymaxconcurrency": {number, ignored}, "multipartcopythresholdsize": {size, ignored},
+		"profile": {text, ours},
+	},
+	aliases:     map[string]string{"endpoint": "regionendpoint", "path_style": "forcepathstyle"},
+	credentials: "credentials do not belong in a location, where they would be seen: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+	example:     "write s3://bucket/rootdirectory?region=eu-central-1 or s3://bucket?endpoint=https://minio.example.com:9000",
 }
 
-// s3Elsewhere are the registry's options that are not options here.
-var s3Elsewhere = map[string]string{
-	"accesskey": s3Secret, "secretkey": s3Secret, "sessiontoken": s3Secret,
-	"bucket":        "the bucket comes after s3://",
-	"rootdirectory": "the root directory is the path: s3://bucket/rootdirectory",
-}
-
-const s3Secret = "credentials do not belong in a location, where they would be seen: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-
-func parseS3(raw string) (place, error) {
-	u, err := parseURL(raw)
-	switch {
-	case err != nil:
-		return nil, err
-	case u.User != nil:
-		return nil, errors.New(s3Secret)
-	case u.Host == "" || u.Port() != "":
-		return nil, errors.New("a bucket comes after s3://, and the address of a server into the option endpoint")
-	case u.Fragment != "":
-		return nil, errors.New("an s3 URL has a bucket, a path and options, nothing else")
+func s3Place(p *params) (place, error) {
+	o := s3.Options{
+		Bucket: p.text("bucket"), Prefix: p.text("rootdirectory"), Profile: p.text("profile"),
+		Region: p.text("region"), Endpoint: p.text("regionendpoint"), SkipVerify: p.flag("skipverify", false),
+		DualStack: p.flag("usedualstack", false), Accelerate: p.flag("accelerate", false), FIPS: p.flag("usefipsendpoint", false),
+		Encrypt: p.flag("encrypt", false), KeyID: p.text("keyid"), ACL: p.text("objectacl"),
+		StorageClass: strings.TrimPrefix(p.text("storageclass"), "NONE"), // the registry's word for none
+		PartSize:     p.partSize("chunksize"),
+		AccessKeyID:  backends.Secret(p.text("accesskey")), SecretAccessKey: backends.Secret(p.text("secretkey")),
 	}
-	for name, why := range s3Elsewhere {
-		if u.Query().Has(name) {
-			return nil, fmt.Errorf("%s: %s", name, why)
+	if (o.AccessKeyID == "") != (o.SecretAccessKey == "") {
+		return nil, errors.New("accesskey and secretkey belong together, and only one of them is given; leave out both for a role of the machine")
+	}
+	if !p.isURL() {
+		o.StorageClass = strings.TrimPrefix(strings.ToUpper(p.text("storageclass")), "NONE")
+		if !o.Encrypt {
+			o.KeyID = "" // the registry looks at it only then
 		}
 	}
-	q := s3Query{secure: true, o: s3.Options{Bucket: u.Host, Prefix: u.Path}}
-	if err := options(u.RawQuery, s3Options, q.set); err != nil {
+	if err := s3Endpoint(p, &o); err != nil {
 		return nil, err
 	}
-	if err := q.finish(); err != nil {
-		return nil, err
-	}
-	return s3Bucket{q.o}, q.o.Check()
+	return s3Bucket{o}, o.Check()
 }
 
-// s3Query is what the options say until all are read.
-type s3Query struct {
-	o            s3.Options
-	secure       bool
-	pathSaid     bool
-	endpointSaid string
-}
-
-func (q *s3Query) set(name, value string) (err error) {
-	switch name {
-	case "region":
-		q.o.Region = value
-	case "regionendpoint", "endpoint":
-		if q.endpointSaid != "" {
-			return fmt.Errorf("%s and %s say the same", q.endpointSaid, name)
-		}
-		q.endpointSaid, q.o.Endpoint = name, value
-	case "keyid":
-		q.o.KeyID = value
-	case "storageclass":
-		q.o.StorageClass = strings.TrimPrefix(value, "NONE") // the registry's word for none
-	case "objectacl":
-		q.o.ACL = value
-	case "chunksize":
-		if q.o.PartSize, err = strconv.ParseInt(value, 10, 64); err != nil || q.o.PartSize <= 0 {
-			return fmt.Errorf("chunksize=%s is no number of bytes such as 16777216", value)
-		}
-	default:
-		return q.setFlag(name, value)
-	}
-	return nil
-}
-
-func (q *s3Query) setFlag(name, value string) error {
-	v, err := yes(name, value)
-	switch name {
-	case "forcepathstyle", "path_style":
-		q.o.PathStyle, q.pathSaid = v, true
-	case "secure":
-		q.secure = v
-	case "skipverify":
-		q.o.SkipVerify = v
-	case "v4auth":
-		if err == nil && !v {
+// s3Endpoint adds to an endpoint what the registry adds: its scheme, and the
+// bucket in the path, as registry 2.8 has it and most servers need it.
+func s3Endpoint(p *params, o *s3.Options) error {
+	secure := p.flag("secure", true)
+	if !p.flag("v4auth", true) {
+		if p.isURL() {
 			return errors.New("v4auth=false: signatures of version 2 prove nothing of the content, and are not made")
 		}
-	case "encrypt":
-		q.o.Encrypt = v
-	case "usedualstack":
-		q.o.DualStack = v
-	case "accelerate":
-		q.o.Accelerate = v
-	case "usefipsendpoint":
-		q.o.FIPS = v
+		p.warn("%s is false; requests are signed with version 4 all the same", p.field("v4auth"))
 	}
-	return err
-}
-
-// finish adds to an endpoint what the registry adds: its scheme, and the
-// bucket in the path, as registry 2.8 has it and most servers need it.
-func (q *s3Query) finish() error {
-	if q.o.Endpoint == "" {
-		if !q.secure {
+	o.PathStyle = p.flag("forcepathstyle", o.Endpoint != "")
+	if o.Endpoint == "" {
+		if !secure && p.isURL() {
 			return errors.New("secure=false is for an endpoint of one's own; AWS is asked by https")
 		}
 		return nil
 	}
-	if !strings.Contains(q.o.Endpoint, "://") {
-		scheme := map[bool]string{true: "https://", false: "http://"}[q.secure]
-		q.o.Endpoint = scheme + q.o.Endpoint
-	}
-	if !q.pathSaid {
-		q.o.PathStyle = true
+	if !strings.Contains(o.Endpoint, "://") {
+		o.Endpoint = map[bool]string{true: "https://", false: "http://"}[secure] + o.Endpoint
 	}
 	return nil
 }

@@ -24,11 +24,12 @@ func TestParseS3(t *testing.T) {
 		"s3://b?encrypt=true&keyid=k":     {Bucket: "b", Encrypt: true, KeyID: "k"},
 		"s3://b?storageclass=STANDARD_IA": {Bucket: "b", StorageClass: "STANDARD_IA"},
 		"s3://b?storageclass=NONE":        {Bucket: "b"},
+		"s3://b?profile=other":            {Bucket: "b", Profile: "other"},
 		"s3://b?objectacl=private":        {Bucket: "b", ACL: "private"},
 		"s3://b?chunksize=33554432":       {Bucket: "b", PartSize: 32 << 20},
 		"s3://b?usedualstack=1&accelerate=1&usefipsendpoint=1&skipverify=1&v4auth=true": {Bucket: "b", DualStack: true, Accelerate: true, FIPS: true, SkipVerify: true},
 	} {
-		p, err := parse(raw)
+		p, err := (Opener{}).parse(raw)
 		if want.Bucket == "" {
 			if err == nil {
 				t.Errorf("%s is taken", raw)
@@ -39,11 +40,11 @@ func TestParseS3(t *testing.T) {
 			t.Errorf("%s: %v", raw, err)
 			continue
 		}
-		got := p.(s3Bucket).o
+		got := p.place.(s3Bucket).Options
 		got.Notice, want.Notice = nil, nil
 		if got.Bucket != want.Bucket || got.Identity() != want.Identity() || got.PathStyle != want.PathStyle || got.Prefix != want.Prefix ||
 			got.Endpoint != want.Endpoint || got.Region != want.Region || got.Encrypt != want.Encrypt || got.KeyID != want.KeyID ||
-			got.StorageClass != want.StorageClass || got.ACL != want.ACL || got.PartSize != want.PartSize || got.DualStack != want.DualStack ||
+			got.StorageClass != want.StorageClass || got.Profile != want.Profile || got.ACL != want.ACL || got.PartSize != want.PartSize || got.DualStack != want.DualStack ||
 			got.Accelerate != want.Accelerate || got.FIPS != want.FIPS || got.SkipVerify != want.SkipVerify {
 			t.Errorf("%s: %+v, want %+v", raw, got, want)
 		}
@@ -57,7 +58,7 @@ func TestParseS3Refuses(t *testing.T) {
 		"s3://host:9000/b":      "option endpoint",
 		"s3://AKIA:hunter2@b/x": "AWS_ACCESS_KEY_ID",
 		"s3://b?accesskey=AKIA&secretkey=hunter2": "AWS_ACCESS_KEY_ID",
-		"s3://b?secret=hunter2":                   "not known",
+		"s3://b?secret=hunter2":                   "AWS_SECRET_ACCESS_KEY",
 		"s3://b?endpoint=https://u:hunter2@h":     "nothing else",
 		"s3://b?rootdirectory=/x":                 "path",
 		"s3://b?bucket=c":                         "after s3://",
@@ -72,7 +73,7 @@ func TestParseS3Refuses(t *testing.T) {
 		"s3://b?encrypt=perhaps":                  "neither true nor false",
 		"s3://b/%zz?secretkey=hunter2":            "escape",
 	} {
-		_, err := parse(raw)
+		_, err := (Opener{}).parse(raw)
 		var e *Error
 		if !errors.As(err, &e) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "s3://bucket/rootdirectory") {
 			t.Errorf("%s: %v, want %q", raw, err, want)
@@ -118,12 +119,12 @@ func TestOpenS3(t *testing.T) {
 	server.Credentials(t)
 	server.Bucket(t, "registry")
 	raw := "s3://registry/root?region=us-east-1&path_style=true&endpoint=" + server.Endpoint
-	dst, err := OpenDestination(raw)
+	dst, err := Opener{}.Destination(t.Context(), raw)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer dst.Close()
-	src, err := OpenSource(raw)
+	src, err := Opener{}.Source(t.Context(), raw)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +136,7 @@ func TestOpenS3(t *testing.T) {
 	if backends.PowersOf(dst).Cleaner == nil || backends.PowersOf(src).Cleaner != nil {
 		t.Error("only a destination can be cleaned")
 	}
-	if _, err := OpenAsItIs("s3://absent?endpoint=" + server.Endpoint); !errors.Is(err, backends.Denied) {
+	if _, err := (Opener{}).AsItIs(t.Context(), "s3://absent?endpoint="+server.Endpoint); !errors.Is(err, backends.Denied) {
 		t.Errorf("a bucket that is not there: %v", err)
 	}
 }

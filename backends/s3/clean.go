@@ -10,15 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/backends/parts"
 )
-
-// blobs is where a registry has its blobs; the one place where this package
-// knows of registries, because their own uploads must not be shot.
-const blobs = "docker/registry/v2/blobs/"
-
-// isBlob says whether a key holds content that never changes, so that any
-// upload to it is over once the object is there.
-func isBlob(key string) bool { return strings.HasPrefix(key, blobs) && strings.HasSuffix(key, "/data") }
 
 // Clean aborts unfinished uploads of blobs, older than Options.DeadAfter, that
 // are neither in keep nor of this process. A registry pushes in parts as well,
@@ -26,20 +19,26 @@ func isBlob(key string) bool { return strings.HasPrefix(key, blobs) && strings.H
 // to a blob's key, which takes minutes; nothing in the list of uploads tells
 // whose one is, so only age does.
 //
+// The objects in scratch that are as old go, too: a run that was killed left
+// them.
+//
 // MinIO lists uploads of one exact key only: nothing is found there. What dead
 // runs left of a blob is also aborted when that blob is stored.
 func (s *Store) Clean(ctx context.Context, keep map[string]bool) (int, error) {
-	uploads, err := s.uploads(ctx, blobs)
+	removed, err := s.cleanScratch(ctx)
+	if err != nil {
+		return removed, err
+	}
+	uploads, err := s.uploads(ctx, parts.Blobs)
 	if err != nil {
 		if s.cannotList(err) {
-			return 0, nil
+			return removed, nil
 		}
-		return 0, s.failed("clean", "", err)
+		return removed, s.failed("clean", "", err)
 	}
-	removed := 0
 	for _, u := range uploads {
 		id, key := aws.ToString(u.UploadId), strings.TrimPrefix(aws.ToString(u.Key), s.o.Prefix)
-		if keep[id] || s.holds(id) || !isBlob(key) || u.Initiated == nil || time.Since(*u.Initiated) < s.o.DeadAfter {
+		if keep[id] || s.held.Holds(id) || !parts.IsBlob(key) || u.Initiated == nil || time.Since(*u.Initiated) < s.o.DeadAfter {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
@@ -47,6 +46,21 @@ func (s *Store) Clean(ctx context.Context, keep map[string]bool) (int, error) {
 		}
 		s.abort(ctx, key, id)
 		removed++
+	}
+	return removed, nil
+}
+
+func (s *Store) cleanScratch(ctx context.Context) (removed int, err error) {
+	for _, prefix := range []string{copyPrefix, probePrefix} {
+		for o, err := range s.List(ctx, prefix, "") {
+			if err != nil {
+				return removed, err
+			}
+			if time.Since(o.ModTime) >= s.o.DeadAfter {
+				s.remove(ctx, o.Key)
+				removed++
+			}
+		}
 	}
 	return removed, nil
 }
@@ -69,7 +83,7 @@ func (s *Store) uploads(ctx context.Context, prefix string) ([]types.MultipartUp
 // service's clock. They end when the blob is stored: whoever is still at it
 // has lost nothing but time.
 func (s *Store) staleUploads(ctx context.Context, key, id string) []string {
-	if !isBlob(key) {
+	if !parts.IsBlob(key) {
 		return nil
 	}
 	uploads, err := s.uploads(ctx, key)
@@ -86,7 +100,7 @@ func (s *Store) staleUploads(ctx context.Context, key, id string) []string {
 	var stale []string
 	for _, u := range uploads {
 		other := aws.ToString(u.UploadId)
-		if aws.ToString(u.Key) == s.o.Prefix+key && other != id && !aws.ToTime(u.Initiated).After(mine) && !s.holds(other) {
+		if aws.ToString(u.Key) == s.o.Prefix+key && other != id && !aws.ToTime(u.Initiated).After(mine) && !s.held.Holds(other) {
 			stale = append(stale, other)
 		}
 	}

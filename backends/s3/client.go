@@ -3,14 +3,18 @@ package s3
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"fmt"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/regferry/regferry/backends"
 )
@@ -19,11 +23,17 @@ import (
 // caller closes. It asks for credentials, so that their want is one clear
 // error and not one of each request.
 func newClient(ctx context.Context, o Options) (*s3.Client, *http.Client, error) {
+	env, err := config.NewEnvConfig()
+	if err != nil {
+		return nil, nil, fmt.Errorf("AWS configuration: %w", err)
+	}
 	base := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { tune(t, o.SkipVerify) })
 	load := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(base),
-		config.WithRetryer(newRetryer),
+		config.WithRetryer(func() aws.Retryer { return newRetryer(cmp.Or(env.RetryMaxAttempts, attempts)) }),
 		config.WithAppID("regferry"),
+		// Its own writes to stderr, such as that a connection cannot be used again.
+		config.WithLogger(logging.Nop{}),
 		// The SDK's default would add a CRC32 in a trailer to each upload, which
 		// other services refuse or store as content, and check one of each
 		// download. What is written here has its SHA-256 instead, and who reads
@@ -34,26 +44,57 @@ func newClient(ctx context.Context, o Options) (*s3.Client, *http.Client, error)
 	if o.Region != "" {
 		load = append(load, config.WithRegion(o.Region))
 	}
-	cfg, err := config.LoadDefaultConfig(ctx, load...)
+	if o.Profile != "" {
+		load = append(load, config.WithSharedConfigProfile(o.Profile))
+	}
+	cfg, err := aws.Config{}, error(nil)
+	if o.AccessKeyID != "" {
+		cfg, err = withKeys(o, env, base)
+	} else {
+		cfg, err = config.LoadDefaultConfig(ctx, load...)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("AWS configuration: %w", err)
 	}
 	// The configuration's own CA bundle (AWS_CA_BUNDLE) is in the transport now.
-	conns := &http.Client{Transport: base.GetTransport(), CheckRedirect: noRedirect}
 	if b, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
-		conns.Transport = b.GetTransport()
+		base = b
 	}
+	conns := &http.Client{Transport: &heads{Transport: base.GetTransport()}, CheckRedirect: noRedirect}
 	cfg.HTTPClient = conns
 	if cfg.Region == "" && (o.Endpoint != "" || cfg.BaseEndpoint != nil) {
 		cfg.Region = "us-east-1" // only a part of the signature there
 	}
 	if cfg.Region == "" {
-		return nil, nil, &refusal{backends.Unsupported, "the region is not known: add ?region=eu-central-1, or set AWS_REGION"}
+		return nil, nil, backends.Refuse(backends.Unsupported, "the region is not known: add ?region=eu-central-1, or set AWS_REGION")
 	}
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
 		return nil, nil, &credentialsError{err}
 	}
 	return s3.NewFromConfig(cfg, func(c *s3.Options) { adjust(c, o) }), conns, nil
+}
+
+// withKeys is the configuration for keys that are given. Profile, token and
+// endpoint of the environment belong to others, maybe to the other side.
+func withKeys(o Options, env config.EnvConfig, base *awshttp.BuildableClient) (cfg aws.Config, err error) {
+	if env.CustomCABundle != "" {
+		pem, err := os.ReadFile(env.CustomCABundle)
+		if err != nil {
+			return cfg, fmt.Errorf("AWS_CA_BUNDLE: %w", err)
+		}
+		roots := x509.NewCertPool()
+		if !roots.AppendCertsFromPEM(pem) {
+			return cfg, fmt.Errorf("AWS_CA_BUNDLE: %s has no certificate", env.CustomCABundle)
+		}
+		base = base.WithTransportOptions(func(t *http.Transport) { t.TLSClientConfig.RootCAs = roots })
+	}
+	return aws.Config{
+		Region: cmp.Or(o.Region, env.Region), HTTPClient: base, AppID: "regferry", Logger: logging.Nop{},
+		Credentials:                credentials.NewStaticCredentialsProvider(string(o.AccessKeyID), string(o.SecretAccessKey), ""),
+		Retryer:                    func() aws.Retryer { return newRetryer(cmp.Or(env.RetryMaxAttempts, attempts)) },
+		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
+		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
+	}, nil
 }
 
 func adjust(c *s3.Options, o Options) {

@@ -20,6 +20,37 @@
 // sent; where nothing is, each object is read again, and removed if it is wrong.
 // A table of services and versions was rejected: it is out of date at once.
 //
+// # Other services
+//
+// The conformance suite runs on these; what follows was measured with it, on
+// versitygw 1.8.0, MinIO of 2026-02-12, Swift 2.30.1 and Ceph RGW 16.2.15.
+//
+// Swift's s3api and Ceph RGW accept a wrong x-amz-checksum-sha256 and keep none,
+// but refuse a wrong hash in the signature, of an object and of a part, so they
+// are proved by that ("signed payload") and nothing is read again.
+//
+// A listing of Swift from a name that is not UTF-8 is 500; Ceph repeats a control
+// character of the name, and its answer is then no XML. Names are cut before such
+// a character and what is too much is dropped here; a prefix with one is refused.
+//
+// Swift answers HEAD of a key that is not there with the end of a body that it
+// must not have, so each HEAD to it has a connection of its own. It has no
+// If-None-Match (501), and wants a Content-MD5 for DeleteObjects: neither is
+// used here.
+//
+// A lease needs If-Match and If-None-Match for PutObject. AWS, MinIO and
+// versitygw have both; Swift's s3api answers 501. So the first PutIf tries both
+// with an object in scratch, once to be refused and once not to be: a service
+// may compare the ETag without its quotes, and refuse all. One that does not
+// pass is Unsupported, and nothing was written. A table of versions was rejected
+// for the same reason as above.
+//
+// versitygw removes the directory of an object that it deletes, and refuses a
+// Put into it at that moment (409 ExistingObjectIsDirectory).
+//
+// MinIO lists unfinished uploads of one exact key only. versitygw cannot hold a
+// key below another one, and neither it nor MinIO a name of more than 255 bytes.
+//
 // # Decisions
 //
 // The client is the SDK's own and not gocloud's s3blob, which hides start-after,

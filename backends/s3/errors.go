@@ -1,7 +1,6 @@
 package s3
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,40 +14,8 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/backends/parts"
 )
-
-// refusal is an error of our own making, with its class.
-type refusal struct {
-	class backends.Class
-	text  string
-}
-
-func (r *refusal) Error() string { return r.text }
-
-// sizeError is a content that is longer or shorter than it was said to be
-// (rule P3); of a longer one, only so much was read as tells.
-type sizeError struct{ got, want int64 }
-
-func (e sizeError) Error() string {
-	if e.got < e.want {
-		return fmt.Sprintf("the content ended after %d of %d bytes", e.got, e.want)
-	}
-	return fmt.Sprintf("the content goes on after %d bytes", e.want)
-}
-
-func (e sizeError) Unwrap() error {
-	if e.got < e.want {
-		return io.ErrUnexpectedEOF
-	}
-	return nil
-}
-
-// sourceError is what a content's reader said. It has the class it brings
-// along, not one of this store.
-type sourceError struct{ err error }
-
-func (e sourceError) Error() string { return "reading the content: " + e.err.Error() }
-func (e sourceError) Unwrap() error { return e.err }
 
 // answer shortens what the SDK says, which names the operation twice and a
 // host identifier of 76 characters, to what an operator can use.
@@ -105,10 +72,10 @@ func fail(op, key string, err error) error {
 }
 
 func classOf(err error) backends.Class {
+	if class, ok := backends.OwnClass(err); ok {
+		return class
+	}
 	var (
-		r      *refusal
-		source sourceError
-		size   sizeError
 		api    smithy.APIError
 		status interface{ HTTPStatusCode() int }
 		sent   *smithyhttp.RequestSendError
@@ -116,12 +83,6 @@ func classOf(err error) backends.Class {
 		onNet  net.Error
 	)
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.As(err, &source):
-		return backends.Unknown // a class, if there is one, is further inside
-	case errors.As(err, &size):
-		return backends.Changed
-	case errors.As(err, &r):
-		return r.class
 	case errors.As(err, &api) && classOfCode(api.ErrorCode()) != backends.Unknown:
 		return classOfCode(api.ErrorCode())
 	case errors.As(err, &status) && classOfStatus(status.HTTPStatusCode()) != backends.Unknown:
@@ -139,7 +100,8 @@ func classOf(err error) backends.Class {
 var codes = map[string]backends.Class{
 	"NoSuchKey": backends.NotFound, "NotFound": backends.NotFound, "NoSuchUpload": backends.NotFound,
 
-	"AccessDenied": backends.Denied, "SignatureDoesNotMatch": backends.Denied, "InvalidAccessKeyId": backends.Denied,
+	"XAdminUserNotFound": backends.Denied, // versitygw says so, with 404, of a key that it does not know
+	"AccessDenied":       backends.Denied, "SignatureDoesNotMatch": backends.Denied, "InvalidAccessKeyId": backends.Denied,
 	"ExpiredToken": backends.Denied, "ExpiredTokenException": backends.Denied, "InvalidToken": backends.Denied,
 	"TokenRefreshRequired": backends.Denied, "RequestTimeTooSkewed": backends.Denied, "AllAccessDisabled": backends.Denied,
 	"AccountProblem": backends.Denied, "InvalidSecurity": backends.Denied, "NoSuchBucket": backends.Denied,
@@ -179,24 +141,10 @@ func classOfCode(code string) backends.Class {
 }
 
 func classOfStatus(status int) backends.Class {
-	switch status {
-	case http.StatusNotFound:
-		return backends.NotFound
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusMovedPermanently, http.StatusTemporaryRedirect:
-		return backends.Denied
-	case http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusRequestTimeout:
+	if status == http.StatusRequestTimeout { // S3 says so of clients that are too slow for it
 		return backends.Throttled
-	case http.StatusPreconditionFailed, http.StatusConflict:
-		return backends.Changed
-	case http.StatusInsufficientStorage:
-		return backends.Full
-	case http.StatusNotImplemented, http.StatusMethodNotAllowed, http.StatusRequestURITooLong:
-		return backends.Unsupported
 	}
-	if status >= 500 {
-		return backends.Transient
-	}
-	return backends.Unknown
+	return parts.ClassOfStatus(status)
 }
 
 // hasCode says whether a service answered with one of these codes.

@@ -42,7 +42,7 @@ func (e *etags) md5(ctx context.Context, r *Reader, o backends.Object, etag stri
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.sure && o.Size > 0 && o.Size <= small && e.asked < 3 && checkKey(o.Key) == nil {
+	if !e.sure && o.Size > 0 && o.Size <= small && e.asked < 3 && backends.CheckKey(o.Key, maxKey) == nil {
 		e.asked++
 		e.learn(ctx, r, o.Key)
 	}

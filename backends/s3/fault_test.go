@@ -9,6 +9,8 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -38,7 +40,7 @@ func gated(t *testing.T, change func(*s3.Options)) (*gate, *servers.S3Server, *s
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	g.counted()
+	g.Counted()
 	return g, server, s, n
 }
 
@@ -47,7 +49,7 @@ func TestRequests(t *testing.T) {
 	ctx := t.Context()
 	want := func(what string, n map[string]int) {
 		t.Helper()
-		if got := g.counted(); !maps.Equal(got, n) {
+		if got := g.Counted(); !maps.Equal(got, n) {
 			t.Errorf("%s: %v, want %v", what, got, n)
 		}
 	}
@@ -78,7 +80,7 @@ func TestRequests(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	g.counted()
+	g.Counted()
 	count := func(s backends.ReadStore) {
 		t.Helper()
 		n, sums := 0, 0
@@ -101,7 +103,7 @@ func TestRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	g.counted()
+	g.Counted()
 	count(r)
 	want("listing by one who has to learn what an ETag is", map[string]int{"ListObjectsV2": 3, "GetObject": 1})
 }
@@ -149,16 +151,14 @@ func TestFaultsThatPass(t *testing.T) {
 func TestLostAnswer(t *testing.T) {
 	g, server, s, _ := gated(t, nil)
 	lost := 0
-	g.mu.Lock()
-	g.fault = func(w http.ResponseWriter, r *http.Request, forward http.Handler) bool {
-		if kindOf(r) != "CompleteMultipartUpload" || lost > 0 {
+	g.Meet(func(w http.ResponseWriter, r *http.Request, forward http.Handler) bool {
+		if servers.S3Request(r) != "CompleteMultipartUpload" || lost > 0 {
 			return false
 		}
 		lost++
 		forward.ServeHTTP(httptest.NewRecorder(), r)
 		panic(http.ErrAbortHandler)
-	}
-	g.mu.Unlock()
+	})
 	b := newBlob("lost", 2*partSize+9)
 	if _, err := s.Put(t.Context(), b.key(), b.Content); err != nil || lost != 1 {
 		t.Fatalf("lost %d answers: %v", lost, err)
@@ -222,16 +222,14 @@ func TestFlippedByte(t *testing.T) {
 	g, _, s, _ := gated(t, nil)
 	for kind, size := range map[string]int{"PutObject": 1000, "UploadPart": partSize + 1} {
 		b := newBlob(kind, size)
-		g.mu.Lock()
-		g.fault = func(_ http.ResponseWriter, r *http.Request, _ http.Handler) bool {
-			if kindOf(r) == kind {
+		g.Meet(func(_ http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+			if servers.S3Request(r) == kind {
 				all, _ := io.ReadAll(r.Body)
 				all[len(all)/2] ^= 1
 				r.Body = io.NopCloser(bytes.NewReader(all))
 			}
 			return false
-		}
-		g.mu.Unlock()
+		})
 		if _, err := s.Put(t.Context(), b.key(), b.Content); !errors.Is(err, backends.Corrupt) {
 			t.Errorf("%s: %v", kind, err)
 		}
@@ -392,9 +390,20 @@ func TestDeadRuns(t *testing.T) {
 			if there(b.key(), dead) || !there(other.key(), dead2) {
 				t.Error("only the upload to the blob that was stored has to be gone")
 			}
+			scratch := []string{".regferry/copy-sha256-1", ".regferry/lease", ".regferry/probe-2"}
+			for _, key := range scratch {
+				if _, err := s.Put(t.Context(), key, newBlob("left", 10).Content); err != nil {
+					t.Fatal(err)
+				}
+			}
 			n, err := s.Clean(t.Context(), map[string]bool{keep: true})
-			if err != nil || name == "versitygw" && n != 1 {
-				t.Errorf("cleaned %d, %v", n, err)
+			if want := map[string]int{"versitygw": 3, "minio": 2}[name]; err != nil || n != want {
+				t.Errorf("cleaned %d, want %d: %v", n, want, err)
+			}
+			for i, key := range scratch {
+				if _, err := s.Stat(t.Context(), key); (err == nil) != (i == 1) {
+					t.Errorf("%s: %v", key, err)
+				}
 			}
 			if there(other.key(), dead2) == (name == "versitygw") || !there(kept.key(), keep) || !there(push, live) {
 				t.Errorf("the dead one is there: %v, the one to keep: %v, the registry's: %v", there(other.key(), dead2), there(kept.key(), keep), there(push, live))
@@ -428,6 +437,30 @@ func TestParallel(t *testing.T) {
 	wg.Wait()
 	if left := uploadsOf(t, server, "faults"); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestProfile: the credentials of one side, whatever the environment says.
+func TestProfile(t *testing.T) {
+	server := servers.VersityGW(t)
+	server.Bucket(t, "mine")
+	file := filepath.Join(t.TempDir(), "credentials")
+	text := fmt.Sprintf("[other]\naws_access_key_id = %s\naws_secret_access_key = %s\n", server.AccessKey, server.SecretKey)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
+	t.Setenv("AWS_ACCESS_KEY_ID", "of-the-other-side")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+	o := s3.Options{Bucket: "mine", Endpoint: server.Endpoint, PathStyle: true, Profile: "other"}
+	s, err := s3.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	o.Profile = "absent"
+	if _, err := s3.OpenReader(t.Context(), o); err == nil || !strings.Contains(err.Error(), "absent") {
+		t.Errorf("%v", err)
 	}
 }
 

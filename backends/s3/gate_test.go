@@ -8,9 +8,6 @@ import (
 	"hash"
 	"io"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -22,75 +19,21 @@ import (
 	"github.com/regferry/regferry/backends/s3"
 )
 
-// gate stands between a store and a real server. It counts requests, and each
-// may be met with a fault; the signature stays right, since the host is kept.
-type gate struct {
-	*httptest.Server
-	mu    sync.Mutex
-	seen  map[string]int
-	fault func(w http.ResponseWriter, r *http.Request, forward http.Handler) bool // true: it has answered
-}
+// gate is a gate that can be told what to do.
+type gate struct{ *servers.Gate }
 
 func newGate(t *testing.T, server *servers.S3Server) *gate {
 	t.Helper()
 	server.Credentials(t)
-	at, err := url.Parse(server.Endpoint)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conns := &http.Transport{MaxIdleConnsPerHost: 16}
-	proxy := &httputil.ReverseProxy{
-		Rewrite:      func(r *httputil.ProxyRequest) { r.SetURL(at); r.Out.Host = r.In.Host },
-		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
-		Transport:    conns,
-	}
-	g := &gate{seen: map[string]int{}}
-	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		g.mu.Lock()
-		g.seen[kindOf(r)]++
-		fault := g.fault
-		g.mu.Unlock()
-		if fault == nil || !fault(w, r, proxy) {
-			proxy.ServeHTTP(w, r)
-		}
-	}))
-	t.Cleanup(func() { g.Close(); conns.CloseIdleConnections() })
-	return g
-}
-
-// kindOf names a request as the service's manual does.
-func kindOf(r *http.Request) string {
-	q := r.URL.Query()
-	switch {
-	case q.Has("uploads") && r.Method == http.MethodGet:
-		return "ListMultipartUploads"
-	case q.Has("uploads"):
-		return "CreateMultipartUpload"
-	case q.Has("uploadId"):
-		return map[string]string{"GET": "ListParts", "PUT": "UploadPart", "POST": "CompleteMultipartUpload", "DELETE": "AbortMultipartUpload"}[r.Method]
-	case q.Has("list-type"):
-		return "ListObjectsV2"
-	}
-	return map[string]string{"GET": "GetObject", "PUT": "PutObject", "HEAD": "HeadObject", "DELETE": "DeleteObject"}[r.Method]
-}
-
-// counted returns what was asked since the last call.
-func (g *gate) counted() map[string]int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	seen := g.seen
-	g.seen = map[string]int{}
-	return seen
+	return &gate{servers.NewGate(t, server)}
 }
 
 // strike meets the requests of a kind, from the nth on, times times.
 func (g *gate) strike(kind string, n, times int, f http.HandlerFunc) (struck func() int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	var mu sync.Mutex
 	met, hit := 0, 0
-	g.fault = func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
-		if kindOf(r) != kind {
+	g.Meet(func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+		if servers.S3Request(r) != kind {
 			return false
 		}
 		mu.Lock()
@@ -104,7 +47,7 @@ func (g *gate) strike(kind string, n, times int, f http.HandlerFunc) (struck fun
 			f(w, r)
 		}
 		return mine
-	}
+	})
 	return func() int { mu.Lock(); defer mu.Unlock(); return hit }
 }
 

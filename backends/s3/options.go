@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/backends/parts"
 )
 
 // The limits of the service: docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
@@ -22,12 +23,16 @@ const (
 )
 
 // Options say where a store is and how it is written. Only Bucket has to be
-// given. Credentials are not among them: they come by the AWS chain
-// (environment, profile, web identity, role of the machine).
+// given. Credentials come by the AWS chain (environment, profile, web identity,
+// role of the machine), unless they are given.
 type Options struct {
 	Bucket string
 	Prefix string // before each key, the registry's rootdirectory; slashes around it do not matter
 
+	AccessKeyID     backends.Secret // with SecretAccessKey, in place of the chain
+	SecretAccessKey backends.Secret
+
+	Profile    string // of the AWS configuration, for this side alone; empty: as the chain says
 	Region     string // empty: as the AWS configuration says, or us-east-1 where Endpoint is given
 	Endpoint   string // http(s)://host:port of another service than AWS; empty: as the AWS configuration says
 	PathStyle  bool   // the bucket is in the path and not in the host's name
@@ -56,25 +61,11 @@ type Options struct {
 }
 
 func (o Options) withDefaults() (Options, error) {
-	o.Prefix = rootOf(o.Prefix)
-	if o.PartSize == 0 {
-		o.PartSize = 16 << 20
-	}
-	if o.Parallel <= 0 {
-		o.Parallel = 4
-	}
-	if o.Memory == 0 {
-		o.Memory = 128 << 20
-	}
-	o.Memory = max(o.Memory, o.PartSize)
-	if o.DeadAfter == 0 {
-		o.DeadAfter = 24 * time.Hour
-	}
-	if o.Notice == nil {
-		o.Notice = func(string) {}
-	}
+	o.Prefix = parts.Root(o.Prefix)
+	d := parts.Sizes{PartSize: o.PartSize, Parallel: o.Parallel, Memory: o.Memory, Dead: o.DeadAfter}.WithDefaults()
+	o.PartSize, o.Parallel, o.Memory, o.DeadAfter = d.PartSize, d.Parallel, d.Memory, d.Dead
 	if text := o.wrong(); text != "" {
-		return o, &refusal{backends.Unsupported, text}
+		return o, backends.Refuse(backends.Unsupported, text)
 	}
 	return o, nil
 }
@@ -88,7 +79,7 @@ func (o Options) Check() error {
 // Identity is the Location that a store with these options will have, as far as
 // the AWS configuration does not name another endpoint.
 func (o Options) Identity() string {
-	o.Prefix = rootOf(o.Prefix)
+	o.Prefix = parts.Root(o.Prefix)
 	return o.location(o.Endpoint)
 }
 
@@ -96,33 +87,23 @@ func (o Options) Identity() string {
 // has docker below its root, and this program .regferry, so another directory
 // of the root of one may well be the other.
 func Nested(a, b Options) bool {
-	a.Prefix, b.Prefix = rootOf(a.Prefix), rootOf(b.Prefix)
-	in := func(outer, inner string) bool {
-		rest, ok := strings.CutPrefix(inner, outer)
-		return ok && (rest == "" || strings.HasPrefix(rest, "docker/") || strings.HasPrefix(rest, scratch))
-	}
-	if !in(a.Prefix, b.Prefix) && !in(b.Prefix, a.Prefix) {
+	a.Prefix, b.Prefix = parts.Root(a.Prefix), parts.Root(b.Prefix)
+	if !parts.NestedRoots(a.Prefix, b.Prefix) {
 		return false
 	}
 	a.Prefix, b.Prefix = "", ""
 	return a.location(a.Endpoint) == b.location(b.Endpoint)
 }
 
-// rootOf is a prefix that ends in a slash, or nothing.
-func rootOf(prefix string) string {
-	if prefix = strings.Trim(prefix, "/"); prefix != "" {
-		prefix += "/"
-	}
-	return prefix
-}
-
 func (o *Options) wrong() string {
 	switch {
 	case o.Bucket == "":
 		return "no bucket is named"
+	case (o.AccessKeyID == "") != (o.SecretAccessKey == ""):
+		return "an access key and its secret belong together, and only one of them is given; leave out both for a role of the machine"
 	case strings.HasSuffix(o.Bucket, "--x-s3"):
 		return "a directory bucket lists in no order, so it cannot be compared with anything; use a general purpose bucket"
-	case o.Prefix != "" && checkKey(o.Prefix+"k") != nil:
+	case o.Prefix != "" && backends.CheckKey(o.Prefix+"k", maxKey) != nil:
 		return fmt.Sprintf("the root directory %s is no path", backends.Printable(o.Prefix))
 	case o.PartSize < minPart || o.PartSize > maxPart:
 		return fmt.Sprintf("a part has 5 MiB to 5 GiB, not %d bytes", o.PartSize)

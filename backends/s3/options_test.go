@@ -116,8 +116,8 @@ func TestContinued(t *testing.T) {
 		switch {
 		case (u == nil) != (c.want < 0):
 			t.Errorf("%s: used: %v", c.name, u != nil)
-		case u != nil && (u.start != c.want || u.part != part || u.id != "t" || len(u.parts) != 3):
-			t.Errorf("%s: %d parts of %d", c.name, u.start, u.part)
+		case u != nil && (u.Start != c.want || u.Part != part || u.Token != "t" || len(u.parts) != 3):
+			t.Errorf("%s: %d parts of %d", c.name, u.Start, u.Part)
 		}
 	}
 }
@@ -138,8 +138,8 @@ func TestClasses(t *testing.T) {
 		{status(404), backends.NotFound}, {status(403), backends.Denied}, {status(429), backends.Throttled}, {status(503), backends.Throttled},
 		{status(500), backends.Transient}, {status(502), backends.Transient}, {status(507), backends.Full}, {status(501), backends.Unsupported}, {status(400), backends.Unknown},
 		{&smithyhttp.RequestSendError{Err: io.EOF}, backends.Transient}, {&smithy.DeserializationError{Err: io.EOF}, backends.Transient},
-		{&smithyhttp.RequestSendError{Err: context.Canceled}, backends.Unknown}, {sizeError{1, 2}, backends.Changed},
-		{sourceError{api("NoSuchKey")}, backends.Unknown}, {errors.New("x"), backends.Unknown},
+		{&smithyhttp.RequestSendError{Err: context.Canceled}, backends.Unknown}, {backends.SizeError{Got: 1, Want: 2}, backends.Changed},
+		{backends.SourceError{Err: api("NoSuchKey")}, backends.Unknown}, {errors.New("x"), backends.Unknown},
 	} {
 		if got := classOf(fmt.Errorf("above: %w", c.err)); got != c.want {
 			t.Errorf("%v is %v, want %v", c.err, got, c.want)
@@ -153,7 +153,7 @@ func TestKeys(t *testing.T) {
 		"": false, "/a": false, "a/": false, "a//b": false, ".": false, "a/..": false, "./a": false,
 		"a\x00": false, "a\n": false, "\xff": false, strings.Repeat("k", 1025): false,
 	} {
-		if err := checkKey(key); (err == nil) != ok || err != nil && classOf(err) != backends.Unsupported {
+		if err := backends.CheckKey(key, maxKey); (err == nil) != ok || err != nil && classOf(err) != backends.Unsupported {
 			t.Errorf("%.40q: %v", key, err)
 		}
 	}

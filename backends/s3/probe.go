@@ -8,13 +8,15 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/regferry/regferry/backends"
 )
 
 // scratch is beside docker/, never inside it.
 const scratch = ".regferry/"
+
+// probePrefix is of the objects that test the store.
+const probePrefix = scratch + "probe-"
 
 // proof is which wrong claims a store refuses. Where it refuses none, what was
 // written is read again.
@@ -35,7 +37,7 @@ func (p proof) String() string {
 		names = append(names, "Content-MD5")
 	}
 	if names == nil {
-		return "nothing; objects are read back"
+		return "nothing, so objects are read back"
 	}
 	return strings.Join(names, ", ")
 }
@@ -43,7 +45,7 @@ func (p proof) String() string {
 // probe puts an object, and then the same one with a wrong claim after the
 // other. Where these are accepted nothing has changed.
 func (s *Store) probe(ctx context.Context) error {
-	key := scratch + "probe-" + strings.ToLower(rand.Text())
+	key := probePrefix + strings.ToLower(rand.Text())
 	content := []byte("regferry asks here whether the store refuses wrong checksums\n")
 	right := hashOf(content)
 	wrong := hashOf(right)
@@ -55,7 +57,7 @@ func (s *Store) probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer s.removeProbe(ctx, key)
+	defer s.remove(ctx, key)
 	s.etags.mu.Lock()
 	s.etags.compare(content, aws.ToString(out.ETag), plain(out.ServerSideEncryption, out.SSECustomerAlgorithm))
 	s.etags.mu.Unlock()
@@ -83,13 +85,4 @@ func (s *Store) refuses(ctx context.Context, key string, content []byte, c claim
 		return true, nil
 	}
 	return false, err
-}
-
-func (s *Store) removeProbe(ctx context.Context, key string) {
-	ctx, cancel := detached(ctx)
-	defer cancel()
-	_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.o.Bucket, Key: s.name(key)})
-	if err != nil && classOf(err) != backends.NotFound {
-		s.notice("the object " + key + ", which tested how the store checks, could not be removed: " + answer{err}.Error())
-	}
 }

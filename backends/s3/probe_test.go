@@ -112,8 +112,8 @@ func TestProof(t *testing.T) {
 		{"noheader payload", "signed payload"},
 		{"md5", "Content-MD5"},
 		{"noheader md5", "Content-MD5"},
-		{"", "nothing; objects are read back"},
-		{"noheader", "nothing; objects are read back"},
+		{"", "nothing, so objects are read back"},
+		{"noheader", "nothing, so objects are read back"},
 	} {
 		for _, spoils := range []bool{false, true} {
 			l, n := &lax{checks: c.checks, spoils: spoils}, &notices{}

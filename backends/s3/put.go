@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -15,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/backends/parts"
 )
 
 // contentType is what a registry writes.
@@ -38,56 +38,40 @@ func (s *Store) Put(ctx context.Context, key string, c backends.Content) (backen
 }
 
 func (s *Store) checkPut(ctx context.Context, key string, c backends.Content) error {
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case c.Size < 0:
-		return &refusal{backends.Unsupported, "the size has to be known before"}
-	case c.Size > maxSize:
-		return &refusal{backends.Unsupported, "an object has at most 5 TiB"}
-	case len(s.o.Prefix+key) > maxKey:
-		return &refusal{backends.Unsupported, "a key has at most 1024 bytes, with the root directory"}
+	if err := parts.Check(ctx, c, maxSize, "an object has at most 5 TiB"); err != nil {
+		return err
 	}
-	return checkKey(key)
+	if len(s.o.Prefix+key) > maxKey {
+		return backends.Refuse(backends.Unsupported, "a key has at most 1024 bytes, with the root directory")
+	}
+	return backends.CheckKey(key, maxKey)
 }
 
 // putWhole reads all of the content, and the source's verdict on it, before it
 // sends anything: a bad source makes no request, and one that has to be
 // repeated needs no source.
 func (s *Store) putWhole(ctx context.Context, key string, c backends.Content) error {
-	buf, err := s.buffers.get(ctx, c.Size)
+	buf, err := s.buffers.Get(ctx, c.Size)
 	if err != nil {
 		return err
 	}
-	defer s.buffers.put(buf)
-	if err := readWhole(ctx, c, buf.b); err != nil {
+	defer s.buffers.Put(buf)
+	if err := parts.Whole(ctx, c, buf.B); err != nil {
 		return err
 	}
 	// The digest is what the content has to be, so it is what is claimed: the
 	// service then refuses what a source let pass.
 	sum := sha256Of(c.Digest)
 	if sum == nil {
-		sum = hashOf(buf.b)
+		sum = hashOf(buf.B)
 	}
-	if _, err := s.putObject(ctx, key, buf.b, s.claim(buf.b, sum)); err != nil {
+	if _, err := s.putObject(ctx, key, buf.B, s.claim(buf.B, sum)); err != nil {
 		return err
 	}
 	if s.proof.any() {
 		return nil
 	}
 	return s.readBack(ctx, key, c.Size, c.Size, [][]byte{sum}, nil)
-}
-
-func readWhole(ctx context.Context, c backends.Content, b []byte) error {
-	in, err := openInput(ctx, c, 0)
-	if err != nil {
-		return err
-	}
-	defer in.close()
-	if err := in.fill(ctx, b); err != nil {
-		return err
-	}
-	return ctx.Err()
 }
 
 // sha256Of is nil for a digest of another algorithm, or none.
@@ -103,6 +87,11 @@ func sha256Of(d digest.Digest) []byte {
 }
 
 func (s *Store) putObject(ctx context.Context, key string, b []byte, c claim) (*s3.PutObjectOutput, error) {
+	return s.putObjectWith(ctx, key, b, c, func(*s3.PutObjectInput) {})
+}
+
+// putObjectWith lets more be said in the request.
+func (s *Store) putObjectWith(ctx context.Context, key string, b []byte, c claim, more func(*s3.PutObjectInput), how ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
 	in := &s3.PutObjectInput{
 		Bucket: &s.o.Bucket, Key: s.name(key), ContentType: aws.String(contentType),
 		Body: bytes.NewReader(b), ContentLength: aws.Int64(int64(len(b))),
@@ -110,7 +99,8 @@ func (s *Store) putObject(ctx context.Context, key string, b []byte, c claim) (*
 		ACL: types.ObjectCannedACL(s.o.ACL), StorageClass: types.StorageClass(s.o.StorageClass),
 	}
 	in.ServerSideEncryption, in.SSEKMSKeyId = s.encryption()
-	return s.client.PutObject(ctx, in, c.signed)
+	more(in)
+	return s.client.PutObject(ctx, in, append(how, c.signed)...)
 }
 
 func (s *Store) encryption() (types.ServerSideEncryption, *string) {
@@ -143,17 +133,11 @@ func (s *Store) readBack(ctx context.Context, key string, size, piece int64, sum
 	if !wrong && (all == nil || bytes.Equal(whole.Sum(nil), all)) {
 		return nil
 	}
-	ctx, cancel := detached(ctx)
+	ctx, cancel := backends.Detached(ctx)
 	defer cancel()
-	bad := &refusal{backends.Corrupt, "read again, it is not what was written; it was removed"}
-	if _, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.o.Bucket, Key: s.name(key)}); err != nil {
+	bad := backends.Refuse(backends.Corrupt, "read again, it is not what was written; it was removed")
+	if err := s.deleteObject(ctx, key); err != nil {
 		return fmt.Errorf("%w, or should be: %w", bad, err)
 	}
 	return bad
-}
-
-// detached is for what has to be tidied up after a cancellation, which is
-// also when a network is most likely to be gone.
-func detached(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -27,7 +28,10 @@ type Reader struct {
 	etags  etags
 }
 
-var _ backends.ReadStore = (*Reader)(nil)
+var (
+	_ backends.ReadStore        = (*Reader)(nil)
+	_ backends.ChecksumReporter = (*Reader)(nil)
+)
 
 // OpenReader opens a bucket that is only read. It asks for credentials and for
 // one key, so that a bucket that is not there, another region or a missing
@@ -73,9 +77,13 @@ func (r *Reader) name(key string) *string { return aws.String(r.o.Prefix + key) 
 // List costs a request per 1,000 objects.
 func (r *Reader) List(ctx context.Context, prefix, after string) iter.Seq2[backends.Object, error] {
 	return backends.Ordered(func(yield func(backends.Object, error) bool) {
+		if askable(prefix) != prefix {
+			yield(backends.Object{}, fail("list", prefix, backends.Refuse(backends.Unsupported, "a prefix is UTF-8 without control characters")))
+			return
+		}
 		p := pages{r: r, in: &s3.ListObjectsV2Input{Bucket: &r.o.Bucket, Prefix: r.name(prefix), EncodingType: types.EncodingTypeUrl}}
-		if after != "" {
-			p.in.StartAfter = r.name(after)
+		if start := askable(after); start != "" {
+			p.in.StartAfter = r.name(start)
 		}
 		for !p.ended {
 			page, err := p.next(ctx)
@@ -85,7 +93,7 @@ func (r *Reader) List(ctx context.Context, prefix, after string) iter.Seq2[backe
 			}
 			for _, o := range page {
 				if o.Key <= after {
-					continue // rule L2, where a service takes start-after for a hint
+					continue // rule L2, where a service takes start-after for a hint, or was asked for more
 				}
 				if err := ctx.Err(); err != nil {
 					yield(backends.Object{}, fail("list", prefix, err))
@@ -99,6 +107,18 @@ func (r *Reader) List(ctx context.Context, prefix, after string) iter.Seq2[backe
 	})
 }
 
+// askable is the start of a name, up to what a listing cannot be asked for:
+// Swift's s3api answers 500 to what is not UTF-8, and Ceph repeats a control
+// character in its answer, which is then no XML. It sorts before the name.
+func askable(name string) string {
+	for i, c := range name {
+		if c < ' ' || c == utf8.RuneError {
+			return name[:i]
+		}
+	}
+	return name
+}
+
 // pages is a listing under way.
 type pages struct {
 	r     *Reader
@@ -106,7 +126,7 @@ type pages struct {
 	ended bool
 }
 
-var errEmptyAnswer = &refusal{backends.Transient, "the answer is empty, which is not an empty listing"}
+var errEmptyAnswer = backends.Refuse(backends.Transient, "the answer is empty, which is not an empty listing")
 
 func (p *pages) next(ctx context.Context) ([]backends.Object, error) {
 	out, err := p.r.client.ListObjectsV2(ctx, p.in)
@@ -120,7 +140,7 @@ func (p *pages) next(ctx context.Context) ([]backends.Object, error) {
 	p.ended = !aws.ToBool(out.IsTruncated)
 	token := aws.ToString(out.NextContinuationToken)
 	if !p.ended && (token == "" || token == aws.ToString(p.in.ContinuationToken)) {
-		return nil, &refusal{backends.Unsupported, "the listing goes on, but not how"}
+		return nil, backends.Refuse(backends.Unsupported, "the listing goes on, but not how")
 	}
 	p.in.ContinuationToken, p.in.StartAfter = &token, nil
 	list := make([]backends.Object, len(out.Contents))
@@ -133,7 +153,7 @@ func (p *pages) next(ctx context.Context) ([]backends.Object, error) {
 		}
 		key, ok := strings.CutPrefix(key, p.r.o.Prefix)
 		if !ok {
-			return nil, &refusal{backends.Unsupported, "a key is listed that has not the prefix asked for"}
+			return nil, backends.Refuse(backends.Unsupported, "a key is listed that has not the prefix asked for")
 		}
 		list[i] = backends.Object{Key: key, Size: -1, ModTime: aws.ToTime(o.LastModified)}
 		if o.Size != nil {
@@ -158,12 +178,12 @@ func (r *Reader) Stat(ctx context.Context, key string) (backends.Object, error) 
 }
 
 func (r *Reader) head(ctx context.Context, key string) (*s3.HeadObjectOutput, error) {
-	if err := checkKey(key); err != nil {
+	if err := backends.CheckKey(key, maxKey); err != nil {
 		return nil, err
 	}
 	out, err := r.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &r.o.Bucket, Key: r.name(key)})
 	if err == nil && out.ContentLength == nil {
-		err = &refusal{backends.Transient, "the answer does not say how long the object is"}
+		err = backends.Refuse(backends.Transient, "the answer does not say how long the object is")
 	}
 	if hasStatus(err, http.StatusBadRequest) {
 		err = r.reason(ctx, key, err)
@@ -185,7 +205,7 @@ func (r *Reader) reason(ctx context.Context, key string, err error) error {
 // Open is one GET. It needs no If-Match, since the size that it returns is of
 // the same answer as the bytes.
 func (r *Reader) Open(ctx context.Context, key string, offset int64) (backends.Body, error) {
-	if err := checkKey(key); err != nil {
+	if err := backends.CheckKey(key, maxKey); err != nil {
 		return backends.Body{}, fail("open", key, err)
 	}
 	in := &s3.GetObjectInput{Bucket: &r.o.Bucket, Key: r.name(key)}
@@ -210,14 +230,14 @@ func (r *Reader) Open(ctx context.Context, key string, offset int64) (backends.B
 	if plain(out.ServerSideEncryption, out.SSECustomerAlgorithm) {
 		o.MD5 = r.etags.known(aws.ToString(out.ETag))
 	}
-	return backends.Body{ReadCloser: &body{ctx: ctx, r: out.Body, key: key, left: o.Size - offset}, Object: o}, nil
+	return backends.Body{ReadCloser: backends.Promised(ctx, out.Body, key, o.Size-offset), Object: o}, nil
 }
 
 // whole is the size of the object of which an answer has the bytes from
 // offset on.
 func whole(out *s3.GetObjectOutput, offset int64) (int64, error) {
 	if out.ContentLength == nil {
-		return 0, &refusal{backends.Transient, "the answer does not say how long it is"}
+		return 0, backends.Refuse(backends.Transient, "the answer does not say how long it is")
 	}
 	if offset == 0 {
 		return *out.ContentLength, nil
@@ -225,7 +245,7 @@ func whole(out *s3.GetObjectOutput, offset int64) (int64, error) {
 	var from, to, size int64
 	_, err := fmt.Sscanf(aws.ToString(out.ContentRange), "bytes %d-%d/%d", &from, &to, &size)
 	if err != nil || from != offset || to != size-1 || *out.ContentLength != size-offset {
-		return 0, &refusal{backends.Unsupported, fmt.Sprintf("asked for the bytes from %d on, the store answers with %q", offset, aws.ToString(out.ContentRange))}
+		return 0, backends.Refuse(backends.Unsupported, fmt.Sprintf("asked for the bytes from %d on, the store answers with %q", offset, aws.ToString(out.ContentRange)))
 	}
 	return size, nil
 }
@@ -243,7 +263,7 @@ func (r *Reader) openOutside(ctx context.Context, key string, offset int64) (bac
 	}
 	if offset != o.Size {
 		text := fmt.Sprintf("offset %d is not within the %d bytes that it has", offset, o.Size)
-		return backends.Body{}, fail("open", key, &refusal{backends.Changed, text})
+		return backends.Body{}, fail("open", key, backends.Refuse(backends.Changed, text))
 	}
-	return backends.Body{ReadCloser: &body{ctx: ctx, r: http.NoBody, key: key}, Object: o}, nil
+	return backends.Body{ReadCloser: backends.Promised(ctx, http.NoBody, key, 0), Object: o}, nil
 }

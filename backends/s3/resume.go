@@ -21,16 +21,16 @@ func (s *Store) resume(ctx context.Context, key string, c backends.Content) (*up
 	if from.Token == "" || len(from.Token) > maxToken || from.Offset <= 0 || from.Offset > c.Size {
 		return nil, nil
 	}
-	s.hold(from.Token)
+	s.held.Hold(from.Token)
 	parts, err := s.durableParts(ctx, key, from.Token)
 	if err == nil {
 		if u := s.continued(key, c, parts); u != nil {
-			u.stale = s.staleUploads(ctx, key, u.id)
+			u.stale = s.staleUploads(ctx, key, u.Token)
 			return u, nil
 		}
 		s.abort(ctx, key, from.Token)
 	}
-	s.release(from.Token)
+	s.held.Release(from.Token)
 	if err == nil || errors.Is(err, errListsNoParts) {
 		return nil, nil
 	}
@@ -60,7 +60,7 @@ func (s *Store) continued(key string, c backends.Content, parts []types.Part) *u
 		}
 		u.parts[i] = types.CompletedPart{PartNumber: p.PartNumber, ETag: p.ETag, ChecksumSHA256: p.ChecksumSHA256}
 	}
-	u.id, u.start, u.next, u.told = c.From.Token, n, n, true
+	u.Token, u.Start = c.From.Token, n
 	return u
 }
 

@@ -2,25 +2,40 @@ package s3
 
 import (
 	"context"
-	"sync"
+	"sync/atomic"
 
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/backends/parts"
 )
 
 // Store writes a bucket as a store. It is safe for concurrent use.
 type Store struct {
 	*Reader
-	buffers *buffers
+	buffers *parts.Buffers
 	proof   proof
 
-	mu   sync.Mutex
-	held map[string]bool // uploads that this process works on
-	said map[string]bool // notices, of which there are few
+	copiesNot atomic.Bool // the service was seen not to copy by itself
+
+	notices backends.Notices
+
+	held parts.Held // uploads that this process works on
+
+	conditions *conditions
 }
 
 var (
 	_ backends.Store   = (*Store)(nil)
 	_ backends.Cleaner = (*Store)(nil)
+	_ backends.Prover  = (*Store)(nil)
+
+	_ backends.ServerSideCopier = (*Store)(nil)
+	_ backends.ChecksumReporter = (*Store)(nil)
+
+	_ backends.Deleter           = (*Store)(nil)
+	_ backends.ConditionalPutter = (*Store)(nil)
+
+	_ backends.Trier     = (*Store)(nil)
+	_ backends.Cautioner = (*Reader)(nil)
 )
 
 // Open opens a bucket for writing and finds out by a tiny object what the
@@ -31,43 +46,27 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		Reader: r, buffers: newBuffers(r.o.PartSize, r.o.Memory),
-		held: make(map[string]bool), said: make(map[string]bool),
+		Reader: r, buffers: parts.NewBuffers(r.o.PartSize, r.o.Memory),
+		notices: backends.Notices{Tell: o.Notice}, conditions: newConditions(),
 	}
 	if err := s.probe(ctx); err != nil {
 		r.Close()
-		return nil, r.failed("open", "", err)
+		return nil, r.failed("write a scratch object", "", err)
 	}
 	return s, nil
 }
 
-// Proof names what the service itself proves of the bytes that it gets.
+// Powers leaves out what rests on digests where the service keeps none.
+func (s *Store) Powers() backends.Powers {
+	p := backends.Powers{Cleaner: s, Prover: s, Trier: s, Cautioner: s, Deleter: s, ConditionalPutter: s}
+	if s.proof.sum {
+		p.ServerSideCopier, p.ChecksumReporter = s, s
+	}
+	return p
+}
+
+// Proof names what the service itself compares with the bytes that it gets.
 func (s *Store) Proof() string { return s.proof.String() }
 
 // notice tells of something once.
-func (s *Store) notice(text string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.said[text] {
-		s.said[text] = true
-		s.o.Notice(s.at + ": " + text)
-	}
-}
-
-func (s *Store) hold(upload string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.held[upload] = true
-}
-
-func (s *Store) release(upload string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.held, upload)
-}
-
-func (s *Store) holds(upload string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.held[upload]
-}
+func (s *Store) notice(text string) { s.notices.Say(s.at + ": " + text) }

@@ -19,20 +19,28 @@ var (
 	ground  = []string{"backends", "verify/layout", "verify/report"}
 	middle  = append([]string{"verify", "checkpoint"}, ground...)
 	engine  = append([]string{"migrate"}, middle...)
-	command = append([]string{"migrate/mirror", "backends/location"}, engine...)
+	command = append([]string{"migrate/mirror", "migrate/mirror/web", "migrate/mirror/meter", "backends/location"}, engine...)
 
 	arrows = map[string][]string{
 		"cmd/regferry":             command,
 		"migrate/mirror":           engine,
+		"migrate/mirror/hint":      {"verify/layout"},
+		"migrate/mirror/meter":     {"backends", "migrate/mirror"},
+		"migrate/mirror/web":       {"migrate/mirror", "migrate/mirror/hint"},
 		"migrate":                  middle,
 		"verify":                   ground,
 		"checkpoint":               ground,
 		"verify/layout/layouttest": {"backends", "verify/layout"},
 		"backends/backendtest":     {"backends"},
+
+		"backends/backendtest/servers": {"backends/backendtest/fakeoss", "backends/backendtest/fakegcs"},
+		"backends/parts":               {"backends"},
 	}
 
 	// tools are for tests; no program may be made of them.
-	tools = []string{"backends/backendtest", "backends/backendtest/servers", "verify/layout/layouttest"}
+	tools = []string{
+		"backends/backendtest", "backends/backendtest/servers", "backends/backendtest/fakeoss", "backends/backendtest/fakegcs", "verify/layout/layouttest",
+	}
 
 	// walls name the only folder from which somebody else's package may be used.
 	walls = map[string]string{
@@ -40,6 +48,7 @@ var (
 		"github.com/cheggaaa/pb/v3": "cmd",
 		"go.etcd.io/bbolt":          "checkpoint",
 		"gocloud.dev":               "backends",
+		"github.com/prometheus":     "migrate/mirror",
 	}
 
 	// impure is what layout, which does no I/O, must not have.
@@ -58,7 +67,7 @@ func allowed(from, to string) bool {
 	case from == "backends/location":
 		return to == "backends" || toSystem
 	case isSystem:
-		return to == "backends" || toSystem && target == system
+		return to == "backends" || to == "backends/parts" || to == "backends/bucket" || toSystem && target == system
 	}
 	return slices.Contains(arrows[from], to)
 }
@@ -68,7 +77,7 @@ func allowed(from, to string) bool {
 func backend(folder string) (string, bool) {
 	rest, ok := strings.CutPrefix(folder, "backends/")
 	system, _, _ := strings.Cut(rest, "/")
-	return system, ok && system != "location" && system != "backendtest"
+	return system, ok && system != "location" && system != "backendtest" && system != "parts"
 }
 
 // pkg is what go list says of a package.
@@ -111,6 +120,15 @@ func TestAllowed(t *testing.T) {
 		{"cmd/regferry", "backends/filesystem", false},
 		{"migrate/mirror", "migrate", true},
 		{"migrate", "migrate/mirror", false},
+		{"cmd/regferry", "migrate/mirror/web", true},
+		{"migrate/mirror/web", "migrate/mirror", true},
+		{"migrate/mirror/web", "backends", false},
+		{"migrate/mirror/web", "migrate/mirror/meter", false},
+		{"migrate/mirror", "migrate/mirror/web", false},
+		{"migrate", "migrate/mirror/meter", false},
+		{"migrate/mirror/hint", "verify/layout", true},
+		{"migrate/mirror/hint", "backends", false},
+		{"migrate/mirror/meter", "backends", true},
 		{"migrate", "checkpoint", true},
 		{"migrate", "backends/filesystem", false},
 		{"migrate", "cmd/regferry", false},

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,50 +19,40 @@ import (
 // It may look while a migration writes: a tag's link is read first, and what
 // that needs has to be there already.
 type audit struct {
-	root string // .../docker/registry/v2
-	hash bool   // also prove each blob, once; else presence and size
+	view
+	hash bool // also prove each blob; else presence and size
 	seen map[string]error
 	tags int
 }
 
-// broken returns the reason for each broken tag, by repository:tag.
-func (a *audit) broken(dir string) (map[string]error, error) {
-	a.root, a.seen, a.tags = filepath.Join(dir, "docker/registry/v2"), map[string]error{}, 0
-	found := map[string]error{}
-	repositories := filepath.Join(a.root, "repositories")
-	err := filepath.WalkDir(repositories, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case os.IsNotExist(err) && path == repositories:
-			return nil
-		case err != nil:
-			return err
-		case d.Name() == "_layers" || d.Name() == "_uploads" || d.Name() == "revisions":
-			return fs.SkipDir
-		case d.Name() != "tags" || filepath.Base(filepath.Dir(path)) != "_manifests":
-			return nil
-		}
-		repository := filepath.Dir(filepath.Dir(path))
-		tags, err := os.ReadDir(path)
-		for _, tag := range tags {
-			a.tags++
-			if why := a.tag(repository, tag.Name()); why != nil {
-				found[strings.TrimPrefix(repository, repositories+"/")+":"+tag.Name()] = why
-			}
-		}
-		if err != nil {
-			return err
-		}
-		return fs.SkipDir
-	})
-	return found, err
+// view is one look at a registry, below docker/registry/v2.
+type view interface {
+	// each calls f with each tag, as repository:tag, and its link, which was
+	// read before anything is looked at that f asks for. Where there is no link,
+	// it is empty.
+	each(f func(tag, link string)) error
+	size(key string) (int64, error)
+	holds(key, content string) error
+	copyTo(w io.Writer, key string) error
 }
 
-func (a *audit) tag(repository, tag string) error {
-	link, err := os.ReadFile(filepath.Join(repository, "_manifests/tags", tag, "current/link"))
-	if err != nil {
-		return err
-	}
-	return a.manifest(repository, string(link))
+// broken returns the reason for each broken tag of a directory, by
+// repository:tag.
+func (a *audit) broken(dir string) (map[string]error, error) {
+	return a.look(&dirView{root: filepath.Join(dir, "docker/registry/v2")})
+}
+
+func (a *audit) look(v view) (map[string]error, error) {
+	a.view, a.seen, a.tags = v, map[string]error{}, 0
+	found := map[string]error{}
+	err := v.each(func(tag, link string) {
+		a.tags++
+		repository, _, _ := strings.Cut(tag, ":")
+		if why := a.manifest("repositories/"+repository, link); why != nil {
+			found[tag] = why
+		}
+	})
+	return found, err
 }
 
 // manifest judges a manifest and all it names. What is sound stays sound, so
@@ -79,18 +71,18 @@ func (a *audit) manifestNow(repository, digest string) error {
 	if err := a.link(repository, "_manifests/revisions", digest); err != nil {
 		return err
 	}
-	data, err := os.ReadFile(a.blobPath(digest))
-	if err != nil {
+	var data bytes.Buffer
+	if err := a.copyTo(&data, blobKey(digest)); err != nil {
 		return err
 	}
-	if sum := sha256.Sum256(data); "sha256:"+hex.EncodeToString(sum[:]) != digest {
+	if sum := sha256.Sum256(data.Bytes()); "sha256:"+hex.EncodeToString(sum[:]) != digest {
 		return fmt.Errorf("manifest %s has other content", digest)
 	}
 	var m struct {
 		Config            *descriptor
 		Layers, Manifests []descriptor
 	}
-	if err := json.Unmarshal(data, &m); err != nil {
+	if err := json.Unmarshal(data.Bytes(), &m); err != nil {
 		return err
 	}
 	if m.Config != nil {
@@ -122,13 +114,14 @@ func (a *audit) blob(d descriptor) error {
 	if err, ok := a.seen[d.Digest]; ok {
 		return err
 	}
-	info, err := os.Stat(a.blobPath(d.Digest))
-	if err == nil && info.Size() != d.Size {
-		err = fmt.Errorf("blob %s has %d bytes, not %d", d.Digest, info.Size(), d.Size)
+	size, err := a.size(blobKey(d.Digest))
+	if err == nil && size != d.Size {
+		err = fmt.Errorf("blob %s has %d bytes, not %d", d.Digest, size, d.Size)
 	}
 	if err == nil && a.hash {
-		var sum string
-		if sum, err = sumOf(a.blobPath(d.Digest)); err == nil && "sha256:"+sum != d.Digest {
+		h := sha256.New()
+		err = a.copyTo(h, blobKey(d.Digest))
+		if sum := hex.EncodeToString(h.Sum(nil)); err == nil && "sha256:"+sum != d.Digest {
 			err = fmt.Errorf("blob %s has the content of %s", d.Digest, sum)
 		}
 	}
@@ -141,15 +134,65 @@ func (a *audit) link(repository, kind, digest string) error {
 	if !ok || len(hex) != 64 {
 		return fmt.Errorf("%q is no digest", digest)
 	}
-	path := filepath.Join(repository, kind, "sha256", hex, "link")
-	link, err := os.ReadFile(path)
-	if err == nil && string(link) != digest {
-		err = fmt.Errorf("%s holds %q", path, link)
+	return a.holds(repository+"/"+kind+"/sha256/"+hex+"/link", digest)
+}
+
+func blobKey(digest string) string {
+	hex := strings.TrimPrefix(digest, "sha256:")
+	return "blobs/sha256/" + hex[:2] + "/" + hex + "/data"
+}
+
+// dirView is a directory, read as it is.
+type dirView struct{ root string }
+
+func (v *dirView) each(f func(tag, link string)) error {
+	repositories := filepath.Join(v.root, "repositories")
+	return filepath.WalkDir(repositories, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case os.IsNotExist(err) && path == repositories:
+			return nil
+		case err != nil:
+			return err
+		case d.Name() == "_layers" || d.Name() == "_uploads" || d.Name() == "revisions":
+			return fs.SkipDir
+		case d.Name() != "tags" || filepath.Base(filepath.Dir(path)) != "_manifests":
+			return nil
+		}
+		repository := strings.TrimPrefix(filepath.Dir(filepath.Dir(path)), repositories+"/")
+		tags, err := os.ReadDir(path)
+		for _, tag := range tags {
+			link, _ := os.ReadFile(filepath.Join(path, tag.Name(), "current/link"))
+			f(repository+":"+tag.Name(), string(link))
+		}
+		if err != nil {
+			return err
+		}
+		return fs.SkipDir
+	})
+}
+
+func (v *dirView) size(key string) (int64, error) {
+	info, err := os.Stat(filepath.Join(v.root, key))
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+func (v *dirView) holds(key, content string) error {
+	b, err := os.ReadFile(filepath.Join(v.root, key))
+	if err == nil && string(b) != content {
+		err = fmt.Errorf("%s holds %q", key, b)
 	}
 	return err
 }
 
-func (a *audit) blobPath(digest string) string {
-	hex := strings.TrimPrefix(digest, "sha256:")
-	return filepath.Join(a.root, "blobs/sha256", hex[:2], hex, "data")
+func (v *dirView) copyTo(w io.Writer, key string) error {
+	f, err := os.Open(filepath.Join(v.root, key))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(w, f)
+	return err
 }

@@ -13,25 +13,58 @@ import (
 	"golang.org/x/term"
 
 	"github.com/regferry/regferry/migrate"
+	"github.com/regferry/regferry/verify"
 )
 
-// display shows how far a run is: two bars on a terminal, elsewhere a line
-// every ten seconds.
+// display shows how far a run is: bars on a terminal, elsewhere a line every
+// ten seconds.
 type display struct {
-	to       io.Writer
-	log      *slog.Logger
-	progress *migrate.Progress
-	bars     bool
+	to   io.Writer
+	log  *slog.Logger
+	look func() moment
+	bars bool
+
+	mu      sync.Mutex
+	drawing bool
+	waiting []string // notices, at most maxWaiting
 }
+
+// maxWaiting bounds the notices that wait for the bars to end.
+const maxWaiting = 100
 
 const (
 	lineEvery = 10 * time.Second
 	barEvery  = 200 * time.Millisecond
 )
 
-func newDisplay(to io.Writer, log *slog.Logger, p *migrate.Progress) *display {
+// moment is one look at a run.
+type moment struct {
+	migrate.Snapshot
+	findings int64
+	noBytes  bool // they are not counted
+}
+
+func newDisplay(to io.Writer, log *slog.Logger, look func() moment) *display {
 	f, ok := to.(*os.File)
-	return &display{to: to, log: log, progress: p, bars: ok && term.IsTerminal(int(f.Fd()))}
+	return &display{to: to, log: log, look: look, bars: ok && term.IsTerminal(int(f.Fd()))}
+}
+
+func migrating(p *migrate.Progress) func() moment {
+	return func() moment { return moment{Snapshot: p.Snapshot()} }
+}
+
+// verifying has bytes only where blobs are read.
+func verifying(p *verify.Progress, l verify.Level) func() moment {
+	return func() moment {
+		s := p.Snapshot()
+		m := moment{findings: s.Findings, noBytes: l != verify.Content}
+		m.Phase, m.Objects, m.TotalObjects = s.Phase, s.Blobs, s.ListedBlobs
+		m.Repositories, m.Retries = s.Repositories, s.Retries
+		if !m.noBytes {
+			m.Bytes, m.TotalBytes = s.Bytes, s.ListedBytes
+		}
+		return m
+	}
 }
 
 // start shows until the function it returns is called.
@@ -40,6 +73,7 @@ func (d *display) start() (stop func()) {
 	if d.bars {
 		show, every = d.barsOn(), barEvery
 	}
+	d.draw(d.bars)
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -48,21 +82,48 @@ func (d *display) start() (stop func()) {
 		for {
 			select {
 			case <-t.C:
-				show(d.progress.Snapshot(), false)
+				show(d.look(), false)
 			case <-done:
-				show(d.progress.Snapshot(), true)
+				show(d.look(), true)
 				return
 			}
 		}
 	})
-	return func() { close(done); wg.Wait() }
+	return func() {
+		close(done)
+		wg.Wait()
+		d.draw(false)
+	}
+}
+
+// notice logs what a store does not do and that is done without. While bars
+// are drawn it waits: a line among them would be drawn over.
+func (d *display) notice(text string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case !d.drawing:
+		d.log.Warn(text)
+	case len(d.waiting) < maxWaiting:
+		d.waiting = append(d.waiting, text)
+	}
+}
+
+func (d *display) draw(on bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.drawing = on
+	for _, text := range d.waiting {
+		d.log.Warn(text)
+	}
+	d.waiting = nil
 }
 
 // line logs one line at a time, with the rate since the last.
-func (d *display) line() func(migrate.Snapshot, bool) {
-	var last migrate.Snapshot
+func (d *display) line() func(moment, bool) {
+	var last moment
 	at := time.Now()
-	return func(s migrate.Snapshot, end bool) {
+	return func(s moment, end bool) {
 		if end {
 			return
 		}
@@ -72,10 +133,13 @@ func (d *display) line() func(migrate.Snapshot, bool) {
 			moved = s.Bytes
 		}
 		at, last = time.Now(), s
-		args := []any{
-			"pass", s.Pass, "phase", s.Phase, "blobs", s.Objects, "bytes", bytesOf(s.Bytes),
-			"rate", bytesOf(int64(float64(max(moved, 0))/seconds)) + "/s",
+		var args []any
+		if s.Pass > 0 {
+			args = append(args, "pass", s.Pass)
 		}
+		args = append(args,
+			"phase", s.Phase, "blobs", s.Objects, "bytes", bytesOf(s.Bytes),
+			"rate", bytesOf(int64(float64(max(moved, 0))/seconds))+"/s")
 		if s.TotalObjects > 0 {
 			args = append(args, "of", s.TotalObjects, "of_bytes", bytesOf(s.TotalBytes))
 		}
@@ -85,34 +149,45 @@ func (d *display) line() func(migrate.Snapshot, bool) {
 		if s.Retries+s.Failures > 0 {
 			args = append(args, "retries", s.Retries, "failures", s.Failures)
 		}
+		if s.findings > 0 {
+			args = append(args, "findings", s.findings)
+		}
 		d.log.Info("progress", args...)
 	}
 }
 
 // barsOn draws a bar for blobs and one for bytes, each with rate and time
 // left. Totals are estimates until everything is listed.
-func (d *display) barsOn() func(migrate.Snapshot, bool) {
+func (d *display) barsOn() func(moment, bool) {
 	const objects = `{{string . "phase"}} {{counters . }} {{bar . }} {{percent . }} {{speed . "%s blobs/s" "-"}}`
 	const bytes = `  bytes {{counters . }} {{bar . }} {{percent . }} {{speed . "%s/s" "-"}} {{rtime . "%s left" "in %s" ""}}`
 	a := pb.New64(0).SetTemplateString(objects).SetWriter(d.to)
 	b := pb.New64(0).SetTemplateString(bytes).SetWriter(d.to).Set(pb.Bytes, true)
-	pool := pb.NewPool(a, b)
+	all := []*pb.ProgressBar{a, b}
+	if d.look().noBytes {
+		all = all[:1]
+	}
+	pool := pb.NewPool(all...)
 	pool.Output = d.to
 	if err := pool.Start(); err != nil {
 		d.log.Debug("no bars", "reason", err)
 		return d.line()
 	}
-	return func(s migrate.Snapshot, end bool) {
+	return func(s moment, end bool) {
 		phase := s.Phase
 		if s.Repositories > 0 {
 			phase = fmt.Sprintf("%s (%d repositories)", phase, s.Repositories)
+		}
+		if s.findings > 0 {
+			phase += fmt.Sprintf(", %d findings", s.findings)
 		}
 		a.Set("phase", phase)
 		a.SetTotal(s.TotalObjects).SetCurrent(s.Objects)
 		b.SetTotal(s.TotalBytes).SetCurrent(s.Bytes)
 		if end {
-			a.Finish()
-			b.Finish()
+			for _, bar := range all {
+				bar.Finish()
+			}
 			if err := pool.Stop(); err != nil {
 				d.log.Debug("bars", "reason", err)
 			}

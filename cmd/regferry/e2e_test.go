@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"maps"
@@ -29,41 +30,78 @@ import (
 func TestEndToEnd(t *testing.T) {
 	servers.Tool(t, "crane")
 	program := build(t)
-	for _, v := range []servers.Version{servers.Version3, servers.Version2} {
-		t.Run(string(v), func(t *testing.T) {
-			a, b := t.TempDir(), filepath.Join(t.TempDir(), "new-registry")
-			state := filepath.Join(t.TempDir(), "state")
-			args := []string{"migrate", "--from", a, "--to", b, "--checkpoint", state}
-
-			from := servers.Registry(t, v, a)
-			tags := servers.PushEverything(t, from, 300<<20, 200)
-			want := images(t, from.Client)
-			from.Stop()
-			source := tree(t, a)
-
-			first := migrateTo(t, program, args...)
-			if first.Copied == 0 || first.CopiedBytes < 300<<20 || first.TagsWritten != tags {
-				t.Errorf("first run: %+v, want %d tags", first, tags)
-			}
-			sameTrees(t, source, tree(t, a), "the source changed")
-			sameTrees(t, source, tree(t, b), "the destination is not the source")
-
-			before := tree(t, b)
-			second := migrateTo(t, program, args...)
-			if second.Copied+second.Replaced+second.Links+second.TagsWritten+second.Unknown != 0 || second.CopiedBytes != 0 || second.Tags != tags {
-				t.Errorf("second run: %+v, want nothing written and %d tags", second, tags)
-			}
-			if !maps.Equal(before, tree(t, b)) {
-				t.Error("the second run wrote something")
-			}
-
-			to := servers.Registry(t, v, b)
-			if got := images(t, to.Client); !maps.Equal(got, want) {
-				t.Errorf("the second registry serves %v\nwant %v", got, want)
-			}
-			pull(t, to, tags)
+	for _, c := range []struct {
+		version  servers.Version
+		from, to kind
+		more     bool // with REGFERRY_E2E=full: the other rows have each side with each registry, too
+	}{
+		{servers.Version3, directory, directory, false},
+		{servers.Version2, directory, directory, false},
+		{servers.Version3, directory, versitygw, true},
+		{servers.Version2, directory, versitygw, true},
+		{servers.Version3, versitygw, directory, true},
+		{servers.Version2, versitygw, directory, true},
+		{servers.Version3, directory, minio, true},
+		{servers.Version2, directory, minio, true},
+		{servers.Version3, minio, directory, true},
+		{servers.Version2, minio, directory, true},
+		{servers.Version3, versitygw, minio, true},
+		{servers.Version2, minio, versitygw, false},
+	} {
+		if c.more && os.Getenv("REGFERRY_E2E") != "full" {
+			continue
+		}
+		t.Run(fmt.Sprintf("%s %s to %s", c.version, c.from, c.to), func(t *testing.T) {
+			a, b := newPlaces(t, t.TempDir(), c.from, c.to)
+			endToEnd(t, program, c.version, a, b)
 		})
 	}
+}
+
+func endToEnd(t *testing.T, program string, v servers.Version, a, b place) {
+	t.Helper()
+	move(t, program, v, v, a, b)
+}
+
+// move is the proof with a registry of one version on the source and one of
+// another on the destination.
+func move(t *testing.T, program string, source, destination servers.Version, a, b place) {
+	t.Helper()
+	args := []string{"migrate", "--from", a.location, "--to", b.location, "--checkpoint", filepath.Join(t.TempDir(), "state")}
+	large, many := int64(300<<20), 200
+	if a.dir == "" || b.dir == "" || a.bucket != nil || b.bucket != nil {
+		large, many = 70<<20, 40 // five parts
+	}
+	from := servers.Registry(t, source, a.config, a.env...)
+	tags := servers.PushEverything(t, from, large, many)
+	want := images(t, from.Client)
+	from.Stop()
+	before := a.tree(t)
+
+	first := migrateTo(t, program, args...)
+	if first.Copied == 0 || first.CopiedBytes < large || first.TagsWritten != tags {
+		t.Errorf("first run: %+v, want %d tags", first, tags)
+	}
+	sameTrees(t, before, a.tree(t), "the source changed")
+	sameTrees(t, before, b.tree(t), "the destination is not the source")
+
+	before = b.tree(t)
+	second := migrateTo(t, program, args...)
+	if second.Copied+second.Replaced+second.Links+second.TagsWritten+second.Unknown != 0 || second.CopiedBytes != 0 || second.Tags != tags {
+		t.Errorf("second run: %+v, want nothing written and %d tags", second, tags)
+	}
+	if !maps.Equal(before, b.tree(t)) {
+		t.Error("the second run wrote something")
+	}
+	if left := b.leftovers(t); len(left) > 0 {
+		t.Errorf("left at the destination: %v", left)
+	}
+
+	to := servers.Registry(t, destination, b.config, b.env...)
+	if got := images(t, to.Client); !maps.Equal(got, want) {
+		t.Errorf("the second registry serves %v\nwant %v", got, want)
+	}
+	pull(t, to, tags)
 }
 
 // TestExample is the README's command on the registry in examples.

@@ -83,8 +83,13 @@ func TestFull(t *testing.T) {
 					}
 				}
 			}
+			p := launch(t, append(args, "--dry-run")...)
+			p.end(t, exitDone)
+			if text := p.out.String(); !strings.Contains(text, "too little") {
+				t.Errorf("a dry run does not say that the room is too little:\n%s", text)
+			}
 			resize("200m")
-			p := launch(t, args...)
+			p = launch(t, args...)
 			p.end(t, exitDone)
 			sameTrees(t, tree(t, from), tree(t, to), "with more room")
 			if _, err := os.Stat(filepath.Join(to, ".regferry")); !os.IsNotExist(err) {

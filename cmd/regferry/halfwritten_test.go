@@ -41,13 +41,13 @@ func TestHalfWritten(t *testing.T) {
 }
 
 func halfWritten(t *testing.T, dir, key string) {
-	src, err := location.OpenSource(filepath.Join(dir, "source"))
+	src, err := location.Opener{}.Source(t.Context(), filepath.Join(dir, "source"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer src.Close()
 	destination := filepath.Join(dir, strings.ReplaceAll(t.Name(), "/", "-"))
-	dst, err := location.OpenDestination(destination)
+	dst, err := location.Opener{}.Destination(t.Context(), destination)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,20 +16,10 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/regferry/regferry/backends/backendtest/servers"
 	"github.com/regferry/regferry/verify/layout"
 	"github.com/regferry/regferry/verify/layout/layouttest"
 )
-
-// built is the program as users run it: without the race detector, which takes
-// several times the memory and the time.
-func built(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "regferry")
-	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return path
-}
 
 // inMemory is a directory on a tmpfs where there is one, so that disks do not
 // blur what is measured.
@@ -103,13 +93,13 @@ func TestMemory(t *testing.T) {
 		few, many, large = 20_000, 400_000, 4<<30
 	}
 	program := built(t)
-	small, _ := peakOf(t, program, few)
-	big, blobs := peakOf(t, program, many)
+	small, _ := peakOf(t, program, "", few)
+	big, blobs := peakOf(t, program, "", many)
 	t.Logf("%d objects: %d MiB, %d objects: %d MiB", few, small/mebi, many, big/mebi)
 	if limit := small*13/10 + 16*blobs; big > limit {
 		t.Errorf("%d objects took %d MiB, more than the %d MiB that 1.3 times the %d MiB of %d objects and 16 bytes a blob are", many, big/mebi, limit/mebi, small/mebi, few)
 	}
-	one := peakOfBlob(t, program, large)
+	one := peakOfBlob(t, program, "", large)
 	t.Logf("one blob of %d MiB: %d MiB", large/mebi, one/mebi)
 	for _, peak := range []int64{small, big, one} {
 		if peak > 200*mebi {
@@ -118,15 +108,43 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// peakOf migrates a registry of about n objects.
-func peakOf(t *testing.T, program string, n int) (peak, blobs int64) {
+// TestMemoryS3 holds the same with a bucket for the destination, where parts
+// of large objects are kept until they are sent.
+func TestMemoryS3(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the program and starts a server")
+	}
+	many, large := 8_000, int64(256*mebi)
+	if os.Getenv("REGFERRY_MEMORY") == "full" {
+		many, large = 400_000, 4<<30
+	}
+	program := built(t)
+	t.Setenv("TMPDIR", inMemory(t))
+	gw := servers.VersityGW(t)
+	gw.Credentials(t)
+	gw.Bucket(t, "objects")
+	gw.Bucket(t, "blob")
+	all, _ := peakOf(t, program, locationOf(gw.Endpoint, "objects", ""), many)
+	one := peakOfBlob(t, program, locationOf(gw.Endpoint, "blob", ""), large)
+	t.Logf("%d objects: %d MiB, one blob of %d MiB: %d MiB", many, all/mebi, large/mebi, one/mebi)
+	if all > 256*mebi || one > 256*mebi {
+		t.Error("more than 256 MiB")
+	}
+}
+
+// peakOf migrates a registry of about n objects, to a directory unless a
+// location is given.
+func peakOf(t *testing.T, program, to string, n int) (peak, blobs int64) {
 	dir := inMemory(t)
+	if to == "" {
+		to = dir + "/to"
+	}
 	// An image is a manifest, a config, two layers and seven links.
 	r, err := layouttest.WriteDir(dir+"/from", layouttest.Shape{Seed: 1, Repositories: n / objectsEach, Tags: objectsEach / 11, Layers: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, peak = timed(t, program, "migrate", "--from", dir+"/from", "--to", dir+"/to", "--checkpoint", dir+"/checkpoint")
+	_, peak = timed(t, program, "migrate", "--from", dir+"/from", "--to", to, "--checkpoint", dir+"/checkpoint")
 	blobs = int64(len(r.Blobs))
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
@@ -135,8 +153,12 @@ func peakOf(t *testing.T, program string, n int) (peak, blobs int64) {
 }
 
 // peakOfBlob migrates one sparse blob, with a checkpoint that is kept up.
-func peakOfBlob(t *testing.T, program string, size int64) int64 {
+func peakOfBlob(t *testing.T, program, to string, size int64) int64 {
 	dir := t.TempDir()
+	onDisk := to == ""
+	if onDisk {
+		to = dir + "/to"
+	}
 	hash := sha256.New()
 	if _, err := io.CopyN(hash, zeros{}, size); err != nil {
 		t.Fatal(err)
@@ -152,8 +174,8 @@ func peakOfBlob(t *testing.T, program string, size int64) int64 {
 	if err := os.Truncate(path, size); err != nil {
 		t.Fatal(err)
 	}
-	_, peak := timed(t, program, "migrate", "--from", dir+"/from", "--to", dir+"/to", "--checkpoint", dir+"/checkpoint")
-	if info, err := os.Stat(filepath.Join(dir, "to", layout.BlobKey(d))); err != nil || info.Size() != size {
+	_, peak := timed(t, program, "migrate", "--from", dir+"/from", "--to", to, "--checkpoint", dir+"/checkpoint")
+	if info, err := os.Stat(filepath.Join(to, layout.BlobKey(d))); onDisk && (err != nil || info.Size() != size) {
 		t.Errorf("the blob did not arrive: %v", err)
 	}
 	return peak

@@ -4,81 +4,14 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"text/tabwriter"
 	"time"
 
 	"github.com/dustin/go-humanize"
 
-	"github.com/regferry/regferry/backends"
-	"github.com/regferry/regferry/backends/location"
 	"github.com/regferry/regferry/migrate"
-	"github.com/regferry/regferry/verify/layout"
 	"github.com/regferry/regferry/verify/report"
 )
-
-// maxShown is how many findings and failures go to the terminal; the report
-// has all.
-const maxShown = 20
-
-// recorder keeps the first findings for the terminal and passes all on to the
-// report, if there is one.
-type recorder struct {
-	file *report.File
-
-	mu       sync.Mutex
-	findings []report.Finding
-	failures []report.Failure
-	more     int
-}
-
-// Reset begins a new pass.
-func (r *recorder) Reset() {
-	r.mu.Lock()
-	r.findings, r.failures, r.more = nil, nil, 0
-	r.mu.Unlock()
-	if r.file != nil {
-		r.file.Reset()
-	}
-}
-
-// Finding takes a finding; notices go to the report only.
-func (r *recorder) Finding(f report.Finding) {
-	if r.file != nil {
-		r.file.Finding(f)
-	}
-	if f.Severity == report.Notice && f.Kind != report.Extra {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.findings) < maxShown {
-		r.findings = append(r.findings, f)
-	} else {
-		r.more++
-	}
-}
-
-// Failure takes a failure.
-func (r *recorder) Failure(f report.Failure) {
-	if r.file != nil {
-		r.file.Failure(f)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.failures) < maxShown {
-		r.failures = append(r.failures, f)
-	} else {
-		r.more++
-	}
-}
-
-// Repository takes a repository, for the report.
-func (r *recorder) Repository(v report.Repository) {
-	if r.file != nil {
-		r.file.Repository(v)
-	}
-}
 
 // outcome is how it ended, for people and for the report.
 type outcome struct {
@@ -89,39 +22,68 @@ type outcome struct {
 	seen              *recorder
 }
 
-// document is the head of the report.
-type document struct {
-	Program     string           `json:"program"`
-	Version     string           `json:"version"`
-	Root        string           `json:"root"`
-	Source      string           `json:"source"`
-	Destination string           `json:"destination"`
-	Started     time.Time        `json:"started"`
-	Finished    time.Time        `json:"finished"`
-	DryRun      bool             `json:"dry_run"`
-	Final       bool             `json:"final"`
-	Complete    bool             `json:"complete"` // the last pass looked at everything
-	Metadata    string           `json:"metadata"` // storage or database
-	Error       string           `json:"error,omitempty"`
-	ErrorClass  string           `json:"error_class,omitempty"`
-	Totals      migrate.Totals   `json:"totals"` // of the last pass
-	Passes      []migrate.Totals `json:"passes"`
+// migrateFields are those of a report that only migrate has.
+type migrateFields struct {
+	DryRun bool             `json:"dry_run"`
+	Final  bool             `json:"final"`
+	Totals migrate.Totals   `json:"totals"` // of the last pass
+	Passes []migrate.Totals `json:"passes"`
 }
 
-func (o outcome) document() document {
-	d := document{
-		Program: "regferry", Version: version(), Root: strings.TrimSuffix(layout.Root, "/"),
-		Source: location.Redacted(o.m.from), Destination: location.Redacted(o.m.to), Started: o.started.UTC(), Finished: o.finished.UTC(),
-		DryRun: o.m.dryRun, Final: o.m.options.Final, Complete: o.summary.Complete && o.err == nil,
-		Metadata: "storage", Totals: o.summary.Last(), Passes: o.summary.Passes,
-	}
+func (o outcome) fields() migrateFields {
+	return migrateFields{DryRun: o.m.dryRun, Final: o.m.options.Final, Totals: o.summary.Last(), Passes: o.summary.Passes}
+}
+
+// head is the head of the report.
+func (o outcome) head() report.Head {
+	h := o.m.head
+	h.Complete, h.Metadata, h.Verdict = o.summary.Complete, "storage", o.sentence()
 	if o.summary.Database {
-		d.Metadata = "database"
+		h.Metadata = "database"
 	}
-	if o.err != nil {
-		d.Error, d.ErrorClass = o.err.Error(), backends.ClassOf(o.err).Error()
+	if len(o.summary.Passes) > 0 {
+		t := o.summary.Last()
+		h.Sides = []report.Totals{{
+			Side: report.Source, Repositories: t.Repositories, Tags: t.Tags, Revisions: t.Revisions, Blobs: t.Blobs, Bytes: t.BlobBytes,
+		}}
+		h.Proof = o.proof()
 	}
-	return d
+	return endHead(h, outcomeCode(o.summary), o.err, o.m.sig)
+}
+
+// proof says how the blobs at the destination are known to be right.
+func (o outcome) proof() []report.Proof {
+	t, work := o.summary.Last(), o.work()
+	if o.m.dryRun {
+		work = migrate.Totals{}
+	}
+	var all []report.Proof
+	for _, p := range []report.Proof{
+		{How: report.ByContent, Blobs: work.Copied + work.Replaced - work.ByService - t.Unproved + t.Rechecked},
+		{How: report.ByChecksum, Blobs: work.ByService},
+		{How: report.ByEarlier, Blobs: o.earlier(t.ProvedBefore)},
+		{How: report.ByPresence, Blobs: t.OnTrust + t.Unproved},
+	} {
+		if p.Side = report.Destination; p.Blobs > 0 {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// work is what all passes wrote.
+func (o outcome) work() (all migrate.Totals) {
+	for _, p := range o.summary.Passes {
+		all = all.AddWork(p)
+	}
+	return all
+}
+
+// earlier leaves out of a number of the last pass what earlier passes of this
+// run wrote.
+func (o outcome) earlier(n int64) int64 {
+	t, work := o.summary.Last(), o.work()
+	return max(0, n-(work.Copied+work.Replaced-t.Copied-t.Replaced))
 }
 
 // print says how it went, so that it can be read aloud.
@@ -129,56 +91,24 @@ func (o outcome) print(to io.Writer) error {
 	if len(o.summary.Passes) == 0 {
 		return nil
 	}
-	var b strings.Builder
-	o.findings(&b)
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	o.table(w)
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	fmt.Fprintln(&b, o.verdict())
-	_, err := io.WriteString(to, b.String())
+	_, err := io.WriteString(to, o.seen.text()+o.numbers()+o.verdict()+"\n")
 	return err
 }
 
-func (o outcome) findings(b *strings.Builder) {
-	o.seen.mu.Lock()
-	defer o.seen.mu.Unlock()
-	for _, f := range o.seen.failures {
-		fmt.Fprintf(b, "! %s\n", f.Message)
+// numbers is the table of what was found and done, empty if nothing was.
+func (o outcome) numbers() string {
+	if len(o.summary.Passes) == 0 {
+		return ""
 	}
-	for _, f := range o.seen.findings {
-		fmt.Fprintf(b, "%s %s: %s: %s\n", letter(f), f.Side, f.Kind, backends.Printable(subject(f)))
-		if f.Found != "" {
-			fmt.Fprintf(b, "    found: %s\n", f.Found)
-		}
-		fmt.Fprintf(b, "    %s\n", f.Advice)
-	}
-	if o.seen.more > 0 {
-		fmt.Fprintf(b, "... and %s more; --report FILE has all of them\n", humanize.Comma(int64(o.seen.more)))
-	}
-}
-
-// letter marks a finding as rclone's check marks files.
-func letter(f report.Finding) string {
-	if f.Kind == report.Extra {
-		return "-"
-	}
-	return "*"
-}
-
-func subject(f report.Finding) string {
-	if f.Tag != "" {
-		return f.Repository + ":" + f.Tag
-	}
-	return f.Key
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	o.table(w)
+	w.Flush() // a strings.Builder takes everything
+	return b.String()
 }
 
 func (o outcome) table(w io.Writer) {
-	t, work := o.summary.Last(), migrate.Totals{}
-	for _, p := range o.summary.Passes {
-		work = work.AddWork(p)
-	}
+	t, work := o.summary.Last(), o.work()
 	verb := "copied"
 	if o.m.dryRun {
 		verb = "to copy"
@@ -186,10 +116,19 @@ func (o outcome) table(w io.Writer) {
 	row := func(name, format string, args ...any) { fmt.Fprintf(w, "  "+name+"\t"+format+"\n", args...) }
 	row("blobs", "%s at the source, %s", humanize.Comma(t.Blobs), bytesOf(t.BlobBytes))
 	row("  "+verb, "%s, %s", humanize.Comma(work.Copied+work.Replaced), bytesOf(work.CopiedBytes))
+	if work.ByService > 0 {
+		row("  by service", "%s of them, without passing through here", humanize.Comma(work.ByService))
+	}
 	row("  there", "%s: %s proved by this migration, %s rechecked, %s taken on trust",
-		humanize.Comma(t.Present), humanize.Comma(t.ProvedBefore), humanize.Comma(t.Rechecked), humanize.Comma(t.OnTrust))
+		humanize.Comma(o.earlier(t.Present)), humanize.Comma(o.earlier(t.ProvedBefore)), humanize.Comma(t.Rechecked), humanize.Comma(t.OnTrust))
 	row("repositories", "%s, with %s tags and %s manifests", humanize.Comma(t.Repositories), humanize.Comma(t.Tags), humanize.Comma(t.Revisions))
 	row("  links "+verb, "%s tags, %s others", humanize.Comma(work.TagsWritten), humanize.Comma(work.Links))
+	if o.m.dryRun && o.m.free >= 0 {
+		row("free there", "%s", bytesOf(o.m.free))
+		if lack := t.CopiedBytes + t.UnknownBytes - o.m.free; lack > 0 {
+			row("!", "the destination has %s too little", bytesOf(lack))
+		}
+	}
 	if !o.m.dryRun {
 		row("  proved now", "%s tags and %s manifests have all that a pull needs", humanize.Comma(work.TagsProved), humanize.Comma(work.RevsProved))
 	}
@@ -197,20 +136,27 @@ func (o outcome) table(w io.Writer) {
 		row("  checked", "%s tags at the destination alone", humanize.Comma(t.TagsChecked))
 	}
 	for _, c := range []struct {
-		n    int64
-		text string
+		n         int64
+		one, more string // a word alone stands for that word and the rest of the other
 	}{
-		{t.Failed, "objects could not be transferred"}, {t.Held, "tags and manifests held back because of them"},
-		{t.Unsettled, "tags moved faster than they could be copied"}, {t.Vanished, "objects vanished from the source meanwhile"},
-		{t.Corrupt, "blobs are corrupt at the source, not copied"}, {t.TagsBroken, "tags cannot be pulled at the source either"},
-		{t.RevsBroken, "manifests are incomplete at the source"}, {t.Malformed, "links at the source hold no digest, not copied"},
-		{t.Withheld, "broken tags and manifests withheld"}, {t.Damaged, "tags cannot be pulled at the destination"},
-		{t.TagsExtra, "tags are at the destination only"}, {t.Unknown, "objects that a registry does not write, carried along"},
-		{t.Unproved, "blobs copied without proof, by their algorithm"}, {t.Uploads + t.Junk, "uploads in progress and leftovers skipped"},
+		{t.Failed, "object", "objects could not be transferred"}, {t.Held, "tag or manifest held back because of that", "tags and manifests held back because of that"},
+		{t.Unsettled, "tag", "tags moved faster than they could be copied"}, {t.Vanished, "object", "objects vanished from the source meanwhile"},
+		{t.Corrupt, "blob is corrupt at the source, not copied", "blobs are corrupt at the source, not copied"},
+		{t.TagsBroken, "tag", "tags cannot be pulled at the source either"},
+		{t.RevsBroken, "manifest is incomplete at the source", "manifests are incomplete at the source"},
+		{t.Malformed, "link at the source holds no digest, not copied", "links at the source hold no digest, not copied"},
+		{t.Withheld, "broken tag or manifest withheld", "broken tags and manifests withheld"}, {t.Damaged, "tag", "tags cannot be pulled at the destination"},
+		{t.TagsExtra, "tag is at the destination only", "tags are at the destination only"},
+		{t.Unknown, "object", "objects that a registry does not write, carried along"},
+		{t.Unproved, "blob", "blobs copied without proof, by their algorithm"}, {t.Uploads + t.Junk, "file", "files of uploads in progress and leftovers skipped"},
 	} {
-		if c.n > 0 {
-			row("!", "%s %s", humanize.Comma(c.n), c.text)
+		if c.n == 0 {
+			continue
 		}
+		if _, rest, _ := strings.Cut(c.more, " "); !strings.Contains(c.one, " ") { // the same words follow
+			c.one += " " + rest
+		}
+		row("!", "%s", count(c.n, c.one, c.more))
 	}
 	passes := "1 pass"
 	if n := len(o.summary.Passes); n > 1 {
@@ -239,4 +185,14 @@ func (o outcome) verdict() string {
 		return "done: all storage is across; the tags live in a database, so what they need could not be proved from here"
 	}
 	return "done"
+}
+
+// sentence is the verdict where nothing else stands beside it.
+func (o outcome) sentence() string {
+	t := o.summary.Last()
+	if v := o.verdict(); v != "done" {
+		return v
+	}
+	return fmt.Sprintf("done: all %s blobs, %s tags and %s manifests of the source are at the destination",
+		humanize.Comma(t.Blobs), humanize.Comma(t.Tags), humanize.Comma(t.Revisions))
 }

@@ -36,13 +36,18 @@ func output(t *testing.T, code int, args ...string) (out, errOut string) {
 // damaged is a small registry with a corrupt layer.
 func damaged(t *testing.T) (dir string, hurt layouttest.Hurt) {
 	t.Helper()
+	return damagedBy(t, "blob-corrupt")
+}
+
+func damagedBy(t *testing.T, name string) (dir string, hurt layouttest.Hurt) {
+	t.Helper()
 	dir = filepath.Join(t.TempDir(), "from")
 	r, err := layouttest.WriteDir(dir, layouttest.Small(1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range layouttest.Damages() {
-		if d.Name == "blob-corrupt" {
+		if d.Name == name {
 			hurt, err = d.Apply(dir, r)
 		}
 	}
@@ -92,7 +97,8 @@ func TestReport(t *testing.T) {
 	defer f.Close()
 	var got struct {
 		Schema int `json:"schema"`
-		document
+		report.Head
+		migrateFields
 		Findings     []report.Finding    `json:"findings"`
 		Failures     []report.Failure    `json:"failures"`
 		Repositories []report.Repository `json:"repositories"`
@@ -107,7 +113,7 @@ func TestReport(t *testing.T) {
 	}
 	if got.Schema != report.Version || got.Program != "regferry" || got.Version == "" || got.Root != "docker/registry/v2" ||
 		got.Source != from || got.Destination != to || got.DryRun || !got.Final || !got.Complete || got.Metadata != "storage" || got.Error != "" {
-		t.Errorf("%+v", got.document)
+		t.Errorf("%+v", got.Head)
 	}
 	if got.Started.Before(before) || got.Finished.Before(got.Started) || got.Started.Location() != time.UTC {
 		t.Errorf("from %v to %v", got.Started, got.Finished)

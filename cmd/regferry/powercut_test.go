@@ -111,5 +111,5 @@ func sound(t *testing.T, disk string) (tags, blobs int) {
 			t.Errorf("checkpoint show: %v\n%s", err, out)
 		}
 	}
-	return served(t, filepath.Join(disk, "registry")), blobs
+	return served(t, onDisk(filepath.Join(disk, "registry"))), blobs
 }

@@ -2,148 +2,208 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"os"
-	"path/filepath"
-	"strings"
+	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
 
 	"github.com/regferry/regferry/backends"
-	"github.com/regferry/regferry/backends/location"
-	"github.com/regferry/regferry/checkpoint"
 	"github.com/regferry/regferry/migrate"
-	"github.com/regferry/regferry/verify/layout"
 )
 
-// check refuses what cannot be meant, before anything is opened or made.
-func (m *migration) check(errOut io.Writer) (*slog.Logger, error) {
-	log, err := m.log.logger(errOut)
+const preflightLong = `Find out before a migration whether it can succeed: open both sides, try the
+rights by a scratch object that is removed again, compare clocks and room, ask
+each store for what an operator should know (versions, rules that expire or
+archive, locks), say what each power that is missing costs, and estimate how
+long it takes. Nothing but the scratch object is written, and the directory of a
+volume, if it is absent.
+` + locationHelp + `
+Exit codes:
+  0    ready; read the warnings
+  2    wrong usage or configuration
+  7    a side cannot be reached, read or written, or has no room
+`
+
+const preflightExample = `  regferry preflight --from /var/lib/registry --to s3://registry/prod?region=eu-central-1`
+
+// preflight is what the flags of the command say.
+type preflight struct {
+	from, to string
+	workers  int
+	lasting  time.Duration
+	log      logFlags
+	at       sides
+}
+
+func newPreflight(code *int) *cobra.Command {
+	p := new(preflight)
+	c := &cobra.Command{
+		Use: "preflight --from LOCATION --to LOCATION", Short: "Find out whether a migration can succeed, and how long it takes",
+		Long: preflightLong, Example: preflightExample, Args: locationsAreFlags,
+		RunE: func(c *cobra.Command, _ []string) error {
+			var err error
+			*code, err = p.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr())
+			return err
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&p.from, "from", "", "the storage to read")
+	f.StringVar(&p.to, "to", "", "the storage to write")
+	p.at.add(f, false)
+	f.IntVar(&p.workers, "workers", migrate.DefaultWorkers, "requests in flight")
+	f.DurationVar(&p.lasting, "read-for", 5*time.Second, "how long to read from the source, to know its speed; 0: not at all")
+	p.log.add(f)
+	return c
+}
+
+func (p *preflight) run(ctx context.Context, out, errOut io.Writer) (int, error) {
+	log, err := p.log.logger(errOut)
 	if err != nil {
-		return nil, err
+		return exitUsage, err
 	}
-	for flag, value := range map[string]string{"--from": m.from, "--to": m.to} {
-		if value == "" {
-			return nil, usageError{fmt.Errorf("%s is missing, for example: regferry migrate --from /var/lib/registry --to /mnt/nfs/registry", flag)}
-		}
+	if err := errors.Join(checkSides("preflight", p.from, p.to), checkWorkers(p.workers)); err != nil {
+		return exitUsage, err
 	}
-	if m.options.Workers < 1 || m.options.Workers > 1024 {
-		return nil, usageError{fmt.Errorf("--workers %d: give a number from 1 to 1024, for example --workers 32", m.options.Workers)}
+	if err := p.at.from.CheckApart(p.from, p.at.to, p.to); err != nil {
+		return exitUsage, fmt.Errorf("--from and --to: %w", err)
 	}
-	if m.memory < 1<<20 {
-		return nil, usageError{fmt.Errorf("--memory %s: give at least 1MiB, for example --memory 128MiB", &m.memory)}
+	p.at.notice(func(text string) { log.Warn(text) })
+	src, err := p.at.from.Source(ctx, p.from)
+	if err != nil {
+		return exitSide, sideError("--from", p.from, backends.Source, err)
 	}
-	m.options.Memory, m.options.Bandwidth = int64(m.memory), int64(m.bandwidth)
-	if m.options.Metadata, err = migrate.ParseMetadata(m.metadata); err != nil {
-		return nil, usageError{err}
+	defer src.Close()
+	if err := holdsRegistry(ctx, p.at.from, "--from", p.from, src); err != nil {
+		return exitUsage, err
 	}
-	if err := m.options.Check(); err != nil {
-		return nil, usageError{err}
+	dst, err := p.at.to.Destination(ctx, p.to)
+	if err != nil {
+		return exitSide, sideError("--to", p.to, backends.Destination, err)
 	}
-	if err := location.CheckApart(m.from, m.to); err != nil {
-		return nil, fmt.Errorf("--from and --to: %w", err)
+	found, err := migrate.Check(ctx, src, dst, p.workers, p.lasting)
+	if err = errors.Join(err, dst.Close()); err != nil {
+		return exitSide, &migrate.Fault{Err: err}
 	}
-	m.options.Checkpoint, err = checkpointPath(log, m.checkpoint, m.from, m.to)
-	return log, err
+	code := exitDone
+	if found.TooSmall() {
+		code = exitSide
+	}
+	_, err = io.WriteString(out, preflightText(found))
+	return code, err
 }
 
-// checkpointPath is the file to go on from. Without a word of the user it is
-// one for each pair of locations, so that the same command, typed anywhere,
-// goes on.
-func checkpointPath(log *slog.Logger, given, from, to string) (string, error) {
-	path := given
-	switch given {
-	case "none":
-		return "", nil
-	case "":
-		dir, err := stateDir()
-		if err != nil {
-			log.Warn("no checkpoint: an interrupted run begins anew; name one with --checkpoint FILE", "reason", err)
-			return "", nil
-		}
-		a, errA := location.Identity(from)
-		b, errB := location.Identity(to)
-		if err := errors.Join(errA, errB); err != nil {
-			return "", err
-		}
-		sum := sha256.Sum256([]byte(a + "\x00" + b))
-		path = filepath.Join(dir, hex.EncodeToString(sum[:8])+".checkpoint")
+// preflightText is what was found, for people.
+func preflightText(p migrate.Preflight) string {
+	t := newTable()
+	n := p.Need
+	t.row("source", "%s: read; %s objects, %s", p.Source.Location, humanize.Comma(n.Objects), bytesOf(n.Bytes))
+	t.row("destination", "%s: %s", p.Destination.Location, tried(p.Destination.Trial))
+	t.row("to copy", "%s objects, %s, that the destination has not", humanize.Comma(n.Missing), bytesOf(n.ToWrite))
+	if n.Unsized > 0 {
+		t.row("", "and the sizes of %s are in no listing", count(n.Unsized, "object", "objects"))
 	}
-	if caution := checkpoint.Caution(path); caution != "" {
-		log.Warn(caution)
+	if s := p.Destination.Space; s != nil {
+		t.row("room", "%s free", roomText(*s))
 	}
-	return path, nil
+	if p.Rate > 0 {
+		t.row("time", "about %s, at %s/s from the source, if the destination and the line keep up", p.Estimate.Round(time.Second), bytesOf(int64(p.Rate)))
+	}
+	for _, w := range warnings(p) {
+		t.row("!", "%s", w)
+	}
+	t.row("note", "garbage collection, of either registry, deletes what was just copied: turn it off until the switch is done")
+	verdict := "ready\n"
+	switch {
+	case p.TooSmall():
+		verdict = "NOT READY: the destination has no room for what is missing\n"
+	case len(warnings(p)) > 0:
+		verdict = "ready, with " + count(int64(len(warnings(p))), "warning", "warnings") + "\n"
+	}
+	return t.String() + powerTable(p) + verdict
 }
 
-// stateDir is where programs keep what should survive a restart, by the XDG
-// base directory specification.
-func stateDir() (string, error) {
-	dir := os.Getenv("XDG_STATE_HOME")
-	if !filepath.IsAbs(dir) {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", err
+// powerTable has a line for each power.
+func powerTable(p migrate.Preflight) string {
+	t := newTable()
+	t.row("power", "source\tdestination\twithout it")
+	for _, w := range powers {
+		source := "" // which needs only some
+		if w.source {
+			source = yesNo(w.has(p.Source.Powers))
 		}
-		dir = filepath.Join(home, ".local", "state")
+		t.row(w.name, "%s\t%s\t%s", source, yesNo(w.has(p.Destination.Powers)), w.without)
 	}
-	dir = filepath.Join(dir, "regferry")
-	return dir, os.MkdirAll(dir, 0o700)
+	return t.String()
 }
 
-// looksLikeRegistry refuses a source without a registry in it, since copying
-// nothing would look like success, and looks for it nearby.
-func (m *migration) looksLikeRegistry(ctx context.Context, src backends.ReadStore) error {
-	for _, err := range src.List(ctx, layout.Root, "") {
-		if err != nil {
-			return fmt.Errorf("--from %s: %w", location.Redacted(m.from), &migrate.Fault{Err: backends.At(backends.Source, err)})
-		}
-		return nil
+func tried(t *backends.Trial) string {
+	if t == nil {
+		return "opened for writing"
 	}
-	hint := "give what holds docker/, the rootdirectory of the registry's configuration"
-	if dir, err := location.Path(m.from); err == nil {
-		if found := nearby(dir); found != "" {
-			hint = "there is one in " + found + ": try --from " + found
-		}
+	end := "read and removed"
+	if t.Stays != nil {
+		end = "and read"
 	}
-	return usageError{fmt.Errorf("--from %s: there is no registry in it, nothing lies below %s; %s", location.Redacted(m.from), strings.TrimSuffix(layout.Root, "/"), hint)}
+	return fmt.Sprintf("a scratch object was written in %s, %s", t.Took.Round(100*time.Microsecond), end)
 }
 
-// nearby looks for a registry where one is often meant: a level or two below
-// what was named, or above it.
-func nearby(dir string) string {
-	root := filepath.FromSlash(strings.TrimSuffix(layout.Root, "/"))
-	for up := range 4 {
-		if isDir(filepath.Join(dir, strings.Repeat("../", up), root)) {
-			return filepath.Join(dir, strings.Repeat("../", up))
-		}
+func roomText(s backends.Space) string {
+	if s.FreeFiles < 0 {
+		return bytesOf(s.Free)
 	}
-	for _, pattern := range []string{"*", "*/*", "*/*/*"} {
-		found, err := filepath.Glob(filepath.Join(dir, pattern, root))
-		if err == nil && len(found) > 0 {
-			return strings.TrimSuffix(strings.TrimSuffix(found[0], root), string(filepath.Separator))
-		}
-	}
-	return ""
+	return fmt.Sprintf("%s, and %s files,", bytesOf(s.Free), humanize.Comma(s.FreeFiles))
 }
 
-func isDir(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
+func yesNo(v bool) string {
+	if v {
+		return "yes"
+	}
+	return "no"
 }
 
-// preflight says what the run has to work with.
-func preflight(ctx context.Context, log *slog.Logger, src, dst backends.ReadStore, file string) {
-	powers := backends.PowersOf(dst)
-	log.Info("migrating", "from", src.Location(), "to", dst.Location(), "checkpoint", file, "destination_can", powers.String())
-	if powers.Spacer == nil {
-		return
+// powers are those that make a migration cheaper or safer.
+var powers = []struct {
+	name   string
+	source bool // matters there, too
+	has    func(backends.Powers) bool
+
+	without string
+}{
+	{"compares checksums", false, func(p backends.Powers) bool { return p.Prover != nil }, "what happens to bytes on their way to the disk shows only in verify"},
+	{"keeps digests", true, func(p backends.Powers) bool { return p.ChecksumReporter != nil }, "blobs that are there already are taken on trust, or read with --recheck-existing"},
+	{"copies by itself", false, func(p backends.Powers) bool { return p.ServerSideCopier != nil }, "all bytes pass through this machine"},
+	{"syncs in groups", false, func(p backends.Powers) bool { return p.Syncer != nil }, "each object is made durable by itself: no cost on a service, slower on a volume"},
+	{"knows its room", false, func(p backends.Powers) bool { return p.Spacer != nil }, "that it is full shows when it is full"},
+	{"cleans its scratch", false, func(p backends.Powers) bool { return p.Cleaner != nil }, "what a killed run leaves stays"},
+}
+
+// clockApart is what signatures and leases do not forgive much more of.
+const clockApart = time.Minute
+
+func clockText(d time.Duration) string {
+	way := "ahead of"
+	if d < 0 {
+		way = "behind"
 	}
-	if space, err := powers.Spacer.Space(ctx); err == nil {
-		log.Info("free at the destination", "space", humanize.IBytes(uint64(max(space.Free, 0))))
+	return fmt.Sprintf("its clock is %s %s this machine's: set one of them right, since signatures expire and leftovers are judged by age", d.Abs(), way)
+}
+
+// warnings are sentences, each with its side.
+func warnings(p migrate.Preflight) (all []string) {
+	for _, text := range p.Source.Cautions {
+		all = append(all, "source: "+text)
 	}
+	for _, text := range p.Destination.Cautions {
+		all = append(all, "destination: "+text)
+	}
+	if t := p.Destination.Trial; t != nil && t.Clock.Abs() >= clockApart {
+		all = append(all, "destination: "+clockText(t.Clock))
+	}
+	if s := p.Destination.Space; s != nil && !p.TooSmall() && s.Free < p.Need.ToWrite+p.Need.ToWrite/10 {
+		all = append(all, "destination: it will be almost full, and then refuse pushes")
+	}
+	return all
 }

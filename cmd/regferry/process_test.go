@@ -28,15 +28,33 @@ type process struct {
 }
 
 // ioCount is what a process read and wrote in all, as proc(5) counts it:
-// arguments of read and write, whether or not a disk saw them. Output, the
-// report and the checkpoint are part of it.
+// arguments of read and write, whether or not a disk saw them. What goes through
+// sockets, output, the report and the checkpoint are part of it.
 type ioCount struct{ read, written int64 }
 
 // launch starts the program with the arguments. It dies with the test.
 func launch(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(os.Args[0], args...), out: &lines{}, done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), asProgram+"=1")
+	return launchWith(t, nil, args...)
+}
+
+// launchWith adds to the environment.
+func launchWith(t *testing.T, env []string, args ...string) *process {
+	t.Helper()
+	return start(t, built(t), env, args)
+}
+
+// launchSelf starts the test as the program: with the race detector, if the
+// test has it.
+func launchSelf(t *testing.T, args ...string) *process {
+	t.Helper()
+	return start(t, os.Args[0], []string{asProgram + "=1"}, args)
+}
+
+func start(t *testing.T, program string, env, args []string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(program, args...), out: &lines{}, done: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {

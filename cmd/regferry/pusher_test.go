@@ -28,6 +28,7 @@ type pusher struct {
 	// through a temporary file in the same directory and a rename.
 	inPlace bool
 	slow    time.Duration // at times between the two steps of that
+	every   time.Duration // does a thing
 	rng     *rand.Rand
 	names   []string
 	repos   map[string]*pushed
@@ -66,7 +67,7 @@ type pushed struct {
 func newPusher(dir string, made *layouttest.Registry, inPlace bool, seed uint64) *pusher {
 	p := &pusher{
 		root: filepath.Join(dir, "docker/registry/v2"), inPlace: inPlace, rng: rand.New(rand.NewPCG(seed, 1)),
-		repos: map[string]*pushed{}, gone: map[string]bool{},
+		repos: map[string]*pushed{}, gone: map[string]bool{}, every: 2 * time.Millisecond,
 	}
 	if inPlace {
 		p.slow = 300 * time.Microsecond
@@ -88,9 +89,9 @@ func newPusher(dir string, made *layouttest.Registry, inPlace bool, seed uint64)
 	return p
 }
 
-// run does a thing about every two milliseconds until stop is closed.
+// run does one thing after the other until stop is closed.
 func (p *pusher) run(stop <-chan struct{}) error {
-	tick := time.NewTicker(2 * time.Millisecond)
+	tick := time.NewTicker(p.every)
 	defer tick.Stop()
 	for {
 		select {

@@ -16,13 +16,15 @@ proved against the digest in its name, while the registry may go on running.
 ` + exitHelp,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Version:       version(),
 		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	root.SetVersionTemplate(versionLine())
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
-	root.AddCommand(newMigrate(sig, code), newCheckpoint(), newVersion())
+	root.AddCommand(newMigrate(sig, code), newMirror(sig, code), newVerify(sig, code), newInspect(sig, code), newPreflight(code), newConfig(), newCheckpoint(), newVersion())
 	for _, c := range root.Commands() {
 		wrapArgs(c)
 	}

@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"iter"
 	"slices"
 	"strings"
 )
@@ -34,21 +35,8 @@ func Partitions() []string {
 func Tight() Cover { return append(Cover(Shards()), Partitions()...) }
 
 // Cover is a set of prefixes, sorted, none of which begins with another. One
-// who lists each of them finds the keys in between by listing all, and leaping
-// over the covered ones:
-//
-//	for after, again := "", true; again; {
-//		again = false
-//		for o, err := range store.List(ctx, layout.Root, after) {
-//			if next, covered := cover.Skip(o.Key); covered {
-//				after, again = next, true
-//				break
-//			}
-//			... o.Key is in no prefix ...
-//		}
-//	}
-//
-// With Tight that is about 35 listings, each of one page.
+// who lists each of them finds the keys in between by [Gaps], which with Tight
+// is about 35 listings, each of one page.
 type Cover []string
 
 // Skip says whether key lies in one of the prefixes, and if so after which
@@ -98,4 +86,29 @@ func next(p string) string {
 		return ""
 	}
 	return p[:n-1] + string([]byte{p[n-1] + 1})
+}
+
+// Gaps yields what lies in none of the prefixes: it lists, by list, from the
+// beginning, and after each prefix again, so that costs a listing's start for
+// each prefix it leaps over. key is that of what list yields. An error is the
+// last that comes.
+func Gaps[T any](c Cover, list func(after string) iter.Seq2[T, error], key func(T) string) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for after, more := "", true; more; {
+			more = false
+			for v, err := range list(after) {
+				if err != nil {
+					yield(v, err)
+					return
+				}
+				if next, covered := c.Skip(key(v)); covered {
+					after, more = next, true
+					break
+				}
+				if !yield(v, nil) {
+					return
+				}
+			}
+		}
+	}
 }

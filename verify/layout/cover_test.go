@@ -1,6 +1,8 @@
 package layout
 
 import (
+	"errors"
+	"iter"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -8,35 +10,53 @@ import (
 	"unicode/utf8"
 )
 
-// walk lists keys, which are sorted, as Cover's comment says, and returns
-// those in no prefix, and how many listings and covered keys it took.
+// walk returns the keys, which are sorted, in no prefix, as Gaps finds them,
+// and how many listings and covered keys it took.
 func walk(t *testing.T, c Cover, keys []string) (seen []string, listings, wasted int) {
 	t.Helper()
-	after, again := "", true
-	for again {
-		again = false
-		listings++
-		if listings > 10*len(keys)+10 {
+	listed := 0
+	list := func(after string) iter.Seq2[string, error] {
+		if listings++; listings > 10*len(keys)+10 {
 			t.Fatalf("cover %q, keys %q: no end in sight", c, keys)
 		}
-		i, found := slices.BinarySearch(keys, after)
-		if found {
-			i++
-		}
-		for _, key := range keys[i:] {
-			next, covered := c.Skip(key)
-			if covered {
-				if next < key {
-					t.Fatalf("cover %q, key %q: back to %q", c, key, next)
-				}
-				wasted++
-				after, again = next, true
-				break
+		return func(yield func(string, error) bool) {
+			i, found := slices.BinarySearch(keys, after)
+			if found {
+				i++
 			}
-			seen = append(seen, key)
+			for _, key := range keys[i:] {
+				if listed++; !yield(key, nil) {
+					return
+				}
+			}
 		}
 	}
-	return seen, listings, wasted
+	for key, err := range Gaps(c, list, func(key string) string { return key }) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen = append(seen, key)
+	}
+	return seen, listings, listed - len(seen)
+}
+
+// A listing that fails is said, and one that is broken off is not gone on with.
+func TestGapsEnds(t *testing.T) {
+	broken, lists := errors.New("broken"), 0
+	list := func(string) iter.Seq2[string, error] {
+		lists++
+		return func(yield func(string, error) bool) { _ = yield("a", nil) && yield("", broken) }
+	}
+	var failed error
+	for _, err := range Gaps(Cover{"x"}, list, strings.Clone) {
+		failed = err
+	}
+	for range Gaps(Cover{"x"}, list, strings.Clone) {
+		break
+	}
+	if !errors.Is(failed, broken) || lists != 2 {
+		t.Errorf("%v after %d listings", failed, lists)
+	}
 }
 
 func uncovered(c Cover, keys []string) []string {

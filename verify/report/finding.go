@@ -1,5 +1,3 @@
-// Package report holds what regferry finds and how it is written down: one
-// closed vocabulary of findings, and files that appear whole or not at all.
 package report
 
 import "github.com/opencontainers/go-digest"
@@ -13,12 +11,16 @@ const (
 	Missing        Kind = "missing"              // a blob or manifest that something refers to is not there
 	SizeDiffers    Kind = "size-differs"         // both sides have it, with different sizes
 	ContentCorrupt Kind = "content-corrupt"      // the bytes are not those that the digest names
-	LinkMalformed  Kind = "link-malformed"       // a link that holds no digest
+	LinkMalformed  Kind = "link-malformed"       // a link that holds no digest, or that of something else
+	LinkDangling   Kind = "link-dangling"        // a link to a blob that is not there
 	TagIncomplete  Kind = "tag-incomplete"       // a pull of the tag would fail
 	RevIncomplete  Kind = "revision-incomplete"  // a pull of the manifest by digest would fail
-	Extra          Kind = "extra-at-destination" // a tag that the source does not have
+	TagDiffers     Kind = "tag-differs"          // both sides have the tag, and it names different manifests
+	Extra          Kind = "extra-at-destination" // a tag, link or blob that the source does not have
+	Unreferenced   Kind = "unreferenced"         // a blob that nothing in the storage refers to
 	UnknownObject  Kind = "unknown"              // below the registry's root, and nothing a registry writes
-	Unproved       Kind = "unproved"             // copied, but by an algorithm that cannot be computed here
+	Skipped        Kind = "skipped"              // an upload in progress or what a killed registry left
+	Unproved       Kind = "unproved"             // by an algorithm that cannot be computed here, or not to be read
 )
 
 // Side says whose damage a finding is.
@@ -68,12 +70,14 @@ type Failure struct {
 // Repository is what a pass did for one repository.
 type Repository struct {
 	Name      string `json:"name"`
-	Tags      int    `json:"tags"`      // at the source
-	Revisions int    `json:"revisions"` // at the source
-	Layers    int    `json:"layers"`    // layer links at the source
-	Proved    int    `json:"proved"`    // revisions whose closure was proved at the destination
-	Written   int    `json:"written"`   // links written
-	Broken    int    `json:"broken"`    // tags that are broken at the source
-	Held      int    `json:"held"`      // tags kept back because something they need failed to transfer
-	Unsettled int    `json:"unsettled"` // tags that moved faster than they could be copied
+	Objects   int64  `json:"objects,omitempty"` // below its directory, at the side that was audited
+	Bytes     int64  `json:"bytes,omitempty"`   // of the blobs that it links, each once
+	Tags      int    `json:"tags"`              // at the source
+	Revisions int    `json:"revisions"`         // at the source
+	Layers    int    `json:"layers"`            // layer links at the source
+	Proved    int    `json:"proved"`            // revisions whose closure was proved at the destination
+	Written   int    `json:"written"`           // links written
+	Broken    int    `json:"broken"`            // tags that are broken at the source
+	Held      int    `json:"held"`              // tags kept back because something they need failed to transfer
+	Unsettled int    `json:"unsettled"`         // tags that moved faster than they could be copied
 }

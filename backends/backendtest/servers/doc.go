@@ -1,6 +1,6 @@
 // Package servers gives tests the real things to run against: container
-// registries as processes of their own, crane, and a checker that pulls every
-// tag a registry shows.
+// registries and object stores as processes of their own, crane, and a checker
+// that pulls every tag a registry shows.
 //
 // Decisions.
 //

@@ -45,3 +45,13 @@ func (p *process) stop() {
 		<-p.done
 	}
 }
+
+// ended says whether it is gone.
+func (p *process) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}

@@ -23,11 +23,16 @@ type Version string
 const (
 	Version3 Version = "3.1.2" // "registry", built from its module
 	Version2 Version = "2.8.2" // "docker-registry", Debian's
+
+	Version283 Version = "2.8.3" // testdata/registry-2.8.3, with oss, swift and azure
 )
 
 func (v Version) program() string {
-	if v == Version2 {
+	switch v {
+	case Version2:
 		return "docker-registry"
+	case Version283:
+		return "registry-2.8.3"
 	}
 	return "registry"
 }
@@ -38,8 +43,9 @@ type RegistryServer struct {
 	Addr string // 127.0.0.1:port, as crane wants it
 	Log  string // the file its output goes to
 
-	process *os.Process
-	done    chan struct{} // closed when the process is gone
+	refusesEmpty bool // blobs of 0 bytes: registry 2.8 writes no empty object in parts
+	process      *os.Process
+	done         chan struct{} // closed when the process is gone
 }
 
 const mark = "X-Regferry-Test"
@@ -57,12 +63,32 @@ func Registry(t testing.TB, v Version, storage string, env ...string) *RegistryS
 	// A free port may be taken by another process before the registry has it.
 	for range 3 {
 		if s := start(t, program, storage, env); s != nil {
+			s.refusesEmpty = v != Version3 && !strings.HasPrefix(storage, "  filesystem:") && !strings.HasPrefix(storage, "  azure:")
 			t.Cleanup(s.Stop)
 			return s
 		}
 	}
 	t.Fatalf("registry %s does not start", v)
 	return nil
+}
+
+// OnSwift is the storage configuration, for [Registry] of version 2.8, of a
+// container or, unless root is empty, of a directory in it.
+func OnSwift(s *SwiftServer, container, root string) string {
+	return fmt.Sprintf("  swift: {authurl: %q, username: %q, password: %q, container: %q, chunksize: 5242880, prefix: %q}", s.AuthURL, s.User, s.Key, container, root)
+}
+
+// OnKeystone is the same with Keystone.
+func OnKeystone(s *KeystoneServer, container, root string) string {
+	return fmt.Sprintf("  swift: {authurl: %q, username: %q, password: %q, tenant: %q, tenantdomain: %q, domain: %q, region: %q, container: %q, chunksize: 5242880, prefix: %q}",
+		s.AuthURL, s.User, s.Password, s.Project, s.ProjectOf, s.UserDomain, s.Region, container, root)
+}
+
+// OnS3 is the storage configuration, for [Registry], of a bucket or, unless
+// root is empty, of a directory in it.
+func OnS3(s *S3Server, bucket, root string) string {
+	return fmt.Sprintf("  s3: {accesskey: %q, secretkey: %q, region: us-east-1, regionendpoint: %q, secure: false, forcepathstyle: true, bucket: %q, rootdirectory: %q}",
+		s.AccessKey, s.SecretKey, s.Endpoint, bucket, "/"+root)
 }
 
 // Stop ends the registry and waits for its end. A second Stop does nothing.

@@ -11,7 +11,11 @@ import (
 
 // TestS3 starts each service, stores and reads an object, and stops it.
 func TestS3(t *testing.T) {
-	for name, start := range map[string]func(testing.TB) *S3Server{"versitygw": VersityGW, "minio": MinIO} {
+	for name, start := range map[string]func(testing.TB) *S3Server{
+		"versitygw": VersityGW, "minio": MinIO,
+		"swift": func(t testing.TB) *S3Server { return Swift(t).S3 },
+		"ceph":  Ceph,
+	} {
 		t.Run(name, func(t *testing.T) {
 			s := start(t)
 			s.Bucket(t, "registry")

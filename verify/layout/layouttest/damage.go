@@ -25,11 +25,12 @@ type Hurt struct {
 	Keys   []string      // files that were changed, removed or added
 	Digest digest.Digest // the blob or manifest that is hit, "" if none is
 	Tags   []string      // repository:tag of each tag that cannot be pulled any more, sorted; nil if all can
+	Added  []string      // repository:tag of each tag that was not there before, broken or not, sorted
 }
 
 // Damages returns all there are.
 func Damages() []Damage {
-	return slices.Concat(blobDamages(), linkDamages(), strays())
+	return slices.Concat(blobDamages(), linkDamages(), manifestDamages(), strays(), misplaced())
 }
 
 // victim is a tag and something it needs.

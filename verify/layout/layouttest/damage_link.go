@@ -1,6 +1,7 @@
 package layouttest
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -16,21 +17,40 @@ func linkDamages() []Damage {
 		tagDamage("tag-link-malformed", "sha256:zz"+absent.Encoded()[2:]),
 		tagDamage("tag-link-zeros", strings.Repeat("\x00", 71)), // a file system after a power cut
 		tagDamage("tag-link-absent", absent.String()),
+		tagDamage("tag-link-huge", "sha256:"+strings.Repeat("0", 4000)),
+		tagEdit("tag-link-truncated", func(link []byte) []byte { return link[:len(link)-1] }),
+		tagEdit("tag-link-twice", func(link []byte) []byte { return slices.Concat(link, link) }),
+		tagEdit("tag-link-and-newline", newline),
+		{Name: "tag-link-to-layer", Apply: tagToLayer},
+		{Name: "tag-link-directory", Apply: tagLinkDirectory},
 		{Name: "tag-link-missing", Apply: tagLinkMissing},
 		{Name: "tag-index-empty", Apply: tagIndexEmpty},
 		revisionDamage("revision-link-missing", (*Registry).manifestVictim, remove),
 		revisionDamage("revision-link-empty", (*Registry).manifestVictim, editing(func([]byte) []byte { return nil })),
+		revisionDamage("revision-link-newline", (*Registry).manifestVictim, editing(newline)),
+		revisionDamage("revision-link-wrong", (*Registry).manifestVictim, editing(another)),
 		revisionDamage("child-link-missing", (*Registry).childVictim, remove),
 		layerLinkDamage("layer-link-missing", remove),
 		layerLinkDamage("layer-link-empty", editing(func([]byte) []byte { return nil })),
+		layerLinkDamage("layer-link-newline", editing(newline)),
+		layerLinkDamage("layer-link-wrong", editing(another)),
 		{Name: "layer-link-dangling", Apply: danglingLayerLink},
 		{Name: "revision-link-dangling", Apply: danglingRevisionLink},
 	}
 }
 
+func newline(link []byte) []byte { return append(link, '\n') }
+
+// another digest, which nothing has.
+func another([]byte) []byte { return []byte(digest.FromString("another")) }
+
 // tagDamage gives a tag's current/link other content: this tag is broken, and
 // no other.
 func tagDamage(name, content string) Damage {
+	return tagEdit(name, func([]byte) []byte { return []byte(content) })
+}
+
+func tagEdit(name string, change func([]byte) []byte) Damage {
 	return Damage{Name: name, Apply: func(dir string, r *Registry) (Hurt, error) {
 		v, err := r.manifestVictim()
 		if err != nil {
@@ -38,7 +58,7 @@ func tagDamage(name, content string) Damage {
 		}
 		key := layout.TagKey(v.repo.Name, v.tag)
 		hurt := Hurt{Keys: []string{key}, Tags: []string{v.repo.Name + ":" + v.tag}}
-		return hurt, edit(dir, key, func([]byte) []byte { return []byte(content) })
+		return hurt, edit(dir, key, change)
 	}}
 }
 
@@ -51,6 +71,27 @@ func tagLinkMissing(dir string, r *Registry) (Hurt, error) {
 	}
 	key := layout.TagKey(v.repo.Name, v.tag)
 	return Hurt{Keys: []string{key}, Tags: []string{v.repo.Name + ":" + v.tag}}, remove(dir, key)
+}
+
+// tagToLayer lets a tag name a layer, which is no revision.
+func tagToLayer(dir string, r *Registry) (Hurt, error) {
+	v, err := r.layerVictim()
+	if err != nil {
+		return Hurt{}, err
+	}
+	key := layout.TagKey(v.repo.Name, v.tag)
+	hurt := Hurt{Keys: []string{key}, Tags: []string{v.repo.Name + ":" + v.tag}}
+	return hurt, edit(dir, key, func([]byte) []byte { return []byte(v.digest) })
+}
+
+// tagLinkDirectory puts a directory where a tag's link should be.
+func tagLinkDirectory(dir string, r *Registry) (Hurt, error) {
+	v, err := r.manifestVictim()
+	if err != nil {
+		return Hurt{}, err
+	}
+	key := layout.TagKey(v.repo.Name, v.tag)
+	return Hurt{Keys: []string{key}, Tags: []string{v.repo.Name + ":" + v.tag}}, directory(dir, key)
 }
 
 // tagIndexEmpty breaks no tag: pulling does not read the index.

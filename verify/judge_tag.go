@@ -1,0 +1,253 @@
+package verify
+
+import (
+	"context"
+	"crypto/md5"
+	"errors"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/verify/layout"
+	"github.com/regferry/regferry/verify/report"
+)
+
+func (j *judge) allTags(ctx context.Context) error {
+	named := j.byMD5()
+	return j.each(ctx, len(j.tags), func(i int) error { return j.tag(ctx, j.tags[i], named) })
+}
+
+// byMD5 are the revisions by the MD5 of a link to them, so that what a tag
+// names is known where the listing has an MD5.
+func (j *judge) byMD5() map[[md5.Size]byte]digest.Digest {
+	if !slices.ContainsFunc(j.tags, func(t *tag) bool { o := j.of(t.Pair); return o != nil && o.MD5 != nil }) {
+		return nil
+	}
+	named := make(map[[md5.Size]byte]digest.Digest, len(j.revisions))
+	for _, d := range j.revisions {
+		named[md5.Sum([]byte(d))] = d
+	}
+	return named
+}
+
+// tag judges one tag.
+func (j *judge) tag(ctx context.Context, t *tag, named map[[md5.Size]byte]digest.Digest) error {
+	mine := j.of(t.Pair)
+	sound := true
+	var err error
+	switch {
+	case mine == nil && t.Src != nil:
+		err = j.absentTag(ctx, t)
+		sound = false // its index goes with it
+	case mine == nil && (t.index || t.theirIndex):
+		sound = false
+		j.headless(t)
+	case mine != nil:
+		if j.comparing && t.Src == nil {
+			j.find(j.about(t.Key, report.Finding{Kind: report.Extra, Severity: report.Warning}))
+		}
+		err = j.present(ctx, t, *mine, named)
+	}
+	if err != nil || !sound {
+		return err
+	}
+	for _, k := range t.absent {
+		j.absentLink(ctx, k)
+	}
+	return context.Cause(ctx)
+}
+
+// headless reports a tag that has nothing but its index: a registry lists it
+// and cannot serve it.
+func (j *judge) headless(t *tag) {
+	blame := j.run.mine.name
+	if t.theirIndex {
+		blame = report.Source
+	}
+	j.broken(t.Key, blame, report.Finding{Expected: "current/link", Found: "only its index is there"})
+}
+
+// broken reports a tag of which a pull fails.
+func (j *judge) broken(k layout.Key, blame report.Side, f report.Finding) {
+	f.Kind, f.Side, f.Severity = report.TagIncomplete, blame, report.Damage
+	j.mu.Lock()
+	j.out.Broken++
+	j.mu.Unlock()
+	j.find(j.about(k, f))
+}
+
+// absentTag sorts out why the destination lacks a tag.
+func (j *judge) absentTag(ctx context.Context, t *tag) error {
+	d, err := j.readLink(ctx, &j.other, t.Key)
+	switch {
+	case j.ended(ctx, err):
+		return context.Cause(ctx)
+	case errors.Is(err, layout.ErrLink):
+		j.malformedAt(report.Source, t.Key, err)
+		return nil
+	case errors.Is(err, backends.NotFound): // deleted meanwhile
+		return nil
+	case err != nil:
+		j.unreadable(&j.other, t.Key, err)
+		return nil
+	}
+	if !j.SkipReferences {
+		v, err := j.source.Judge(ctx, d)
+		if err != nil {
+			return j.unknown(ctx, &j.other, t.Key, err)
+		}
+		if !v.Whole() {
+			j.incomplete(ctx, t.Key, d, v, report.Source)
+			return nil
+		}
+	}
+	j.find(j.about(t.Key, report.Finding{Kind: report.Missing, Side: report.Transfer, Severity: report.Damage, Digest: d}))
+	return nil
+}
+
+// present judges a tag that the judged side has.
+func (j *judge) present(ctx context.Context, t *tag, mine backends.Object, named map[[md5.Size]byte]digest.Digest) error {
+	if j.SkipReferences && (!j.comparing || t.Src == nil || t.Src.MD5 != nil && slices.Equal(t.Src.MD5, mine.MD5)) {
+		if mine.Size == 0 {
+			j.malformed(ctx, t.Key, t.Pair, layout.ErrLink)
+		}
+		return nil
+	}
+	d, err := j.tagLink(ctx, t.Key, mine, named)
+	switch {
+	case j.ended(ctx, err):
+		return context.Cause(ctx)
+	case errors.Is(err, layout.ErrLink):
+		j.malformed(ctx, t.Key, t.Pair, err)
+		return nil
+	case errors.Is(err, backends.NotFound): // deleted meanwhile
+		return nil
+	case err != nil:
+		j.unreadable(&j.run.mine, t.Key, err)
+		return nil
+	}
+	same, err := j.compareTag(ctx, t, d)
+	if err != nil || j.SkipReferences {
+		return err
+	}
+	j.loose.Remove(d)
+	return j.proveTag(ctx, t, d, same)
+}
+
+func (j *judge) tagLink(ctx context.Context, k layout.Key, o backends.Object, named map[[md5.Size]byte]digest.Digest) (digest.Digest, error) {
+	if len(o.MD5) == md5.Size {
+		if d, ok := named[[md5.Size]byte(o.MD5)]; ok {
+			return d, nil
+		}
+	}
+	return j.readLink(ctx, &j.run.mine, k)
+}
+
+// compareTag compares what a tag names with what it names at the source.
+func (j *judge) compareTag(ctx context.Context, t *tag, d digest.Digest) (same bool, err error) {
+	if !j.comparing || t.Src == nil {
+		return false, nil
+	}
+	if isLinkTo(*t.Src, d) {
+		return true, nil
+	}
+	theirs, err := j.readLink(ctx, &j.other, t.Key)
+	switch {
+	case j.ended(ctx, err):
+		return false, context.Cause(ctx)
+	case errors.Is(err, layout.ErrLink):
+		j.malformedAt(report.Source, t.Key, err)
+	case errors.Is(err, backends.NotFound): // deleted meanwhile
+	case err != nil:
+		j.unreadable(&j.other, t.Key, err)
+	case theirs != d:
+		j.find(j.about(t.Key, report.Finding{
+			Kind: report.TagDiffers, Side: report.Transfer, Severity: report.Warning, Digest: d, Expected: string(theirs), Found: string(d),
+		}))
+	default:
+		return true, nil
+	}
+	return false, nil
+}
+
+// proveTag proves that a pull of the tag gets everything. Before it is called
+// broken its link is read again: it may have moved.
+func (j *judge) proveTag(ctx context.Context, t *tag, d digest.Digest, same bool) error {
+	v, err := j.closure.Judge(ctx, d)
+	if err == nil && !v.Whole() {
+		now, again := j.readLink(ctx, &j.run.mine, t.Key)
+		if errors.Is(again, backends.NotFound) {
+			return nil
+		}
+		if again == nil && now != d {
+			d, same = now, false
+			v, err = j.closure.Judge(ctx, d)
+		}
+	}
+	switch {
+	case err != nil:
+		return j.unknown(ctx, &j.run.mine, t.Key, err)
+	case !v.Whole():
+		blame, err := j.blame(ctx, d, v, same)
+		if err != nil {
+			return j.unknown(ctx, &j.other, t.Key, err)
+		}
+		j.incomplete(ctx, t.Key, d, v, blame)
+		return nil
+	}
+	j.results.add(&j.results.closed.tagsProved, 1)
+	if !same || !j.fewer && j.extra.Load() == 0 {
+		return nil // the source has all that the destination has
+	}
+	v, err = j.source.Judge(ctx, d)
+	if err != nil {
+		return j.unknown(ctx, &j.other, t.Key, err)
+	}
+	if !v.Whole() {
+		j.incomplete(ctx, t.Key, d, v, report.Source)
+	}
+	return nil
+}
+
+// allWanted proves the images that an API knows. In a repository without a
+// single revision link these are in a database, and so are the layers'.
+func (j *judge) allWanted(ctx context.Context) error {
+	c := j.closure
+	if j.mine.count == 0 && j.databased() {
+		in := func(ctx context.Context, d digest.Digest) error { return j.has(ctx, &j.run.mine, d) }
+		c = &Closure{
+			Revision: in, Blob: c.Blob, Size: c.Size, Link: c.Link, Manifest: c.Manifest,
+			Layer: func(context.Context, digest.Digest) error { return nil },
+		}
+	}
+	return j.each(ctx, len(j.wanted), func(i int) error {
+		w := j.wanted[i]
+		j.results.add(&j.results.closed.listed, 1)
+		v, err := c.Judge(ctx, w.Digest)
+		k := layout.Key{Kind: layout.TagLink, Repository: w.Repository, Tag: w.Tag}
+		if err != nil {
+			return j.unknown(ctx, &j.run.mine, k, err)
+		}
+		if v.Whole() {
+			j.results.add(&j.results.closed.listedProved, 1)
+			return nil
+		}
+		blame, err := j.blame(ctx, w.Digest, v, true)
+		if err != nil {
+			return j.unknown(ctx, &j.other, k, err)
+		}
+		j.incomplete(ctx, k, w.Digest, v, blame)
+		return nil
+	})
+}
+
+// databased says that a repository without revisions is one whose tags are in a
+// database: of a name of which the storage has nothing at all, only if that
+// holds for the others.
+func (j *judge) databased() bool {
+	if j.Metadata != MetadataAuto || j.mine.any || len(j.tags) > 0 {
+		return j.Metadata != MetadataStorage
+	}
+	return j.summary().Database
+}

@@ -289,6 +289,7 @@ func (able) CopyFrom(context.Context, backends.ReadStore, backends.Object, diges
 }
 func (able) Try(context.Context) (backends.Trial, error)                        { return backends.Trial{}, nil }
 func (able) Cautions(context.Context) []string                                  { return nil }
+func (able) InPlace(context.Context) error                                      { return nil }
 func (able) Delete(context.Context, string) error                               { return nil }
 func (able) Get(context.Context, string) ([]byte, string, error)                { return nil, "", nil }
 func (able) PutIf(context.Context, string, []byte, string) (string, error)      { return "", nil }

@@ -108,8 +108,8 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 func TestOpenFails(t *testing.T) {
 	server := servers.OSS(t)
 	server.Bucket(t, "there")
-	server.Fake.Keys["STS.old"] = fakeoss.Key{Secret: "s", Token: "t", Expires: time.Now().Add(-time.Hour)}
-	server.Fake.Keys["STS.good"] = fakeoss.Key{Secret: "s", Token: "t"}
+	server.Fake.Know("STS.old", fakeoss.Key{Secret: "s", Token: "t", Expires: time.Now().Add(-time.Hour)})
+	server.Fake.Know("STS.good", fakeoss.Key{Secret: "s", Token: "t"})
 	for _, name := range []string{"OSS_ACCESS_KEY_ID", "OSS_ACCESS_KEY_SECRET", "OSS_SESSION_TOKEN", "ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN"} {
 		t.Setenv(name, "")
 	}
@@ -161,7 +161,7 @@ func failsToOpen(t *testing.T, name string, o oss.Options, want string, class ba
 func TestKeysOfTheEnvironment(t *testing.T) {
 	server := servers.OSS(t)
 	server.Bucket(t, "there")
-	server.Fake.Keys["STS.good"] = fakeoss.Key{Secret: "s", Token: "t"}
+	server.Fake.Know("STS.good", fakeoss.Key{Secret: "s", Token: "t"})
 	o := optionsOf(server, "there")
 	o.AccessKeyID, o.AccessKeySecret = "", ""
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", "STS.good")
@@ -173,7 +173,7 @@ func TestKeysOfTheEnvironment(t *testing.T) {
 		open(t, o).Close()
 	}
 	server.Credentials(t) // which go before
-	delete(server.Fake.Keys, "STS.good")
+	server.Fake.Forget("STS.good")
 	open(t, o).Close()
 }
 

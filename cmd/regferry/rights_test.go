@@ -108,7 +108,7 @@ func refusedBySwift(t *testing.T) []refusal {
 func refusedByOSS(t *testing.T) []refusal {
 	s := servers.OSS(t)
 	s.Bucket(t, "images")
-	s.Fake.Keys["STS.old"] = fakeoss.Key{Secret: "secret", Token: "token", Expires: time.Now().Add(-time.Minute)}
+	s.Fake.Know("STS.old", fakeoss.Key{Secret: "secret", Token: "token", Expires: time.Now().Add(-time.Minute)})
 	at := func(region string) string {
 		return at("oss", "images", "x", "region", region, "endpoint", s.Endpoint)
 	}

@@ -22,7 +22,7 @@ type Key struct {
 type Server struct {
 	Region string         // such as cn-hangzhou
 	Dir    string         // where contents are
-	Keys   map[string]Key // by identifier; not changed while it serves
+	Keys   map[string]Key // by identifier, to begin with; see Know
 
 	mu      sync.Mutex // guards what is below, not the bytes in Dir
 	buckets map[string]*bucket
@@ -51,6 +51,23 @@ func (s *Server) Bucket(name string) {
 	if s.buckets[name] == nil {
 		s.buckets[name] = &bucket{objects: map[string]*object{}, uploads: map[string]*upload{}}
 	}
+}
+
+// Know adds an access key, or replaces it, while the service runs.
+func (s *Server) Know(id string, k Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.Keys == nil {
+		s.Keys = map[string]Key{}
+	}
+	s.Keys[id] = k
+}
+
+// Forget takes an access key away.
+func (s *Server) Forget(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.Keys, id)
 }
 
 // Deny answers AccessDenied to these operations, and to no others, from now on.

@@ -121,8 +121,8 @@ func TestAddresses(t *testing.T) {
 
 func TestSignatures(t *testing.T) {
 	s, h := start(t)
-	s.Keys["sts"] = fakeoss.Key{Secret: "secret", Token: "token"}
-	s.Keys["old"] = fakeoss.Key{Secret: "secret", Token: "token", Expires: time.Now().Add(-time.Second)}
+	s.Know("sts", fakeoss.Key{Secret: "secret", Token: "token"})
+	s.Know("old", fakeoss.Key{Secret: "secret", Token: "token", Expires: time.Now().Add(-time.Second)})
 	for _, version := range []sdk.SignatureVersionType{sdk.SignatureVersionV1, sdk.SignatureVersionV4} {
 		for _, c := range []struct{ id, secret, token, want string }{
 			{"id", "secret", "", ""},

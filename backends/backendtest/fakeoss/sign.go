@@ -36,7 +36,9 @@ func (s *Server) signed(r *http.Request, bucket, key string) *fault {
 
 // known finds the secret of a key, and judges what comes with it.
 func (s *Server) known(r *http.Request, id string, at time.Time) (string, *fault) {
+	s.mu.Lock()
 	k, ok := s.Keys[id]
+	s.mu.Unlock()
 	switch token := r.Header.Get("x-oss-security-token"); {
 	case !ok:
 		return "", &fault{http.StatusForbidden, "InvalidAccessKeyId", "The OSS Access Key Id you provided does not exist in our records."}

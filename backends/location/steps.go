@@ -2,7 +2,7 @@ package location
 
 const (
 	keepOld   = "Keep the old storage as it is until the new one has served for a while; it is the way back."
-	proveCopy = "Prove the copy: regferry verify --from OLD --to NEW --level content."
+	proveCopy = "Prove the copy: regferry verify --from OLD --to NEW. (--level content reads every blob: run that before, or after the switch.)"
 )
 
 // distributionSteps are those of docs/content/about/configuration.md of

@@ -30,10 +30,10 @@ Exit codes:
   0    done and clean
   1    some objects could not be transferred; run again
   2    wrong usage or configuration
-  3    differences found at the destination
+  3    differences found at the destination, or tags that cannot be pulled there
   4    damage found at the source, all else is done
-  5    a guard refused: a plan of deletions, another writer at the destination, a
-       migration that was finished, another mirror that holds the destination
+  5    a guard refused: another writer at the destination, a migration to it that
+       was finished, another mirror that holds it, a plan that is not there any more
   6    the checkpoint was refused or cannot be written
   7    a side cannot be reached or written
   130  interrupted by SIGINT, 143 by SIGTERM; run again to go on

@@ -90,6 +90,23 @@ type pairFlags struct {
 }
 
 func (p *pairFlags) add(f *pflag.FlagSet) {
+	p.addMove(f)
+	p.addRounds(f)
+}
+
+// addRounds defines what rounds need to know that are made again and again.
+func (p *pairFlags) addRounds(f *pflag.FlagSet) {
+	o := &p.options
+	f.DurationVar(&o.Interval, "interval", mirror.DefaultInterval, "between the begins of rounds")
+	f.DurationVar(&o.FullEvery, "full-every", mirror.DefaultFullEvery, "how often a round lists blobs, too; between, only repositories are listed")
+	f.StringVar(&p.sample, "sample", mirror.DefaultSample, "share of the destination's blobs that each full round proves again; 0 for none")
+	f.BoolVar(&o.Delete, "delete", false, "delete at the destination what the source has lost")
+	f.DurationVar(&o.DeleteAfter, "delete-after", mirror.DefaultDeleteAfter, "for how long the source must not have it")
+	f.StringVar(&p.deleteMost, "max-delete", mirror.DefaultMaxDelete, "most objects, and share of all, that are deleted without asking")
+}
+
+// addMove defines what a single round needs to know.
+func (p *pairFlags) addMove(f *pflag.FlagSet) {
 	p.memory = migrate.DefaultMemory
 	o := &p.options
 	f.StringVar(&p.name, "name", "registry", "of the mirror, in metrics and on the page")
@@ -97,12 +114,6 @@ func (p *pairFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&p.to, "to", "", "the storage to keep equal")
 	p.at.add(f, false)
 	f.StringVar(&p.state, "state", "", "`DIRECTORY` of what the mirror remembers; with --config, of one for each name (default one for each pair of locations below ~/.local/state/regferry)")
-	f.DurationVar(&o.Interval, "interval", mirror.DefaultInterval, "between the begins of rounds")
-	f.DurationVar(&o.FullEvery, "full-every", mirror.DefaultFullEvery, "how often a round lists blobs, too; between, only repositories are listed")
-	f.StringVar(&p.sample, "sample", mirror.DefaultSample, "share of the destination's blobs that each full round proves again; 0 for none")
-	f.BoolVar(&o.Delete, "delete", false, "delete at the destination what the source has lost")
-	f.DurationVar(&o.DeleteAfter, "delete-after", mirror.DefaultDeleteAfter, "for how long the source must not have it")
-	f.StringVar(&p.deleteMost, "max-delete", mirror.DefaultMaxDelete, "most objects, and share of all, that are deleted without asking")
 	f.DurationVar(&o.Lease, "lease", mirror.DefaultLease, "silence after which another mirror takes over")
 	f.BoolVar(&o.Takeover, "takeover", false, "go on although somebody else wrote the destination, or a migration to it was finished")
 	f.StringArrayVar(&o.Migrate.Repositories, "repository", nil, "only repositories that match `GLOB`, with the blobs they need; repeatable; ** crosses slashes")

@@ -47,7 +47,9 @@ func (s *mirrors) readConfig(path string, given *pflag.FlagSet) ([]*pairFlags, e
 	common := pflag.NewFlagSet("", pflag.ContinueOnError)
 	fresh := new(mirrors)
 	fresh.addCommon(common)
-	if err := setAll(common, d.Common); err != nil {
+	ofOne := pflag.NewFlagSet("", pflag.ContinueOnError)
+	new(pairFlags).add(ofOne)
+	if err := setAll(common, d.Common, ofOne, "belongs to each mirror, below mirrors:"); err != nil {
 		return nil, bad("", err)
 	}
 	common.Visit(func(f *pflag.Flag) {
@@ -64,7 +66,10 @@ func (s *mirrors) readConfig(path string, given *pflag.FlagSet) ([]*pairFlags, e
 		p, set := new(pairFlags), pflag.NewFlagSet("", pflag.ContinueOnError)
 		p.add(set)
 		where := fmt.Sprintf("mirrors[%d]: ", i)
-		if err := errors.Join(setAll(set, entry)); err != nil {
+		if name, ok := entry["name"].(string); ok {
+			where = fmt.Sprintf("mirrors[%d] (%s): ", i, printable(name))
+		}
+		if err := setAll(set, entry, common, "holds for all mirrors: write it at the top, beside version:"); err != nil {
 			return nil, bad(where, err)
 		}
 		if err := p.check(); err != nil {
@@ -115,8 +120,9 @@ func distinct(pairs []*pairFlags) error {
 	return nil
 }
 
-// setAll sets flags by their names; a list sets one that may be repeated.
-func setAll(f *pflag.FlagSet, values map[string]any) error {
+// setAll sets flags by their names; a list sets one that may be repeated. Of a
+// name that is one of the elsewhere flags, belongs says where it has to stand.
+func setAll(f *pflag.FlagSet, values map[string]any, elsewhere *pflag.FlagSet, belongs string) error {
 	names := make([]string, 0, len(values))
 	for name := range values {
 		names = append(names, name)
@@ -124,6 +130,9 @@ func setAll(f *pflag.FlagSet, values map[string]any) error {
 	slices.Sort(names)
 	for _, name := range names {
 		flag := f.Lookup(name)
+		if flag == nil && elsewhere.Lookup(name) != nil {
+			return fmt.Errorf("%s: it %s", name, belongs)
+		}
 		if flag == nil {
 			var known []string
 			f.VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
@@ -145,7 +154,7 @@ func setAll(f *pflag.FlagSet, values map[string]any) error {
 				v = "off" // YAML 1.1 takes the word for false
 			}
 			if err := f.Set(name, fmt.Sprint(v)); err != nil {
-				return err
+				return flagError(err)
 			}
 		}
 	}

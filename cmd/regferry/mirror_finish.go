@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/regferry/regferry/backends/location"
@@ -57,7 +58,8 @@ func newFinish(sig *signals, code *int) *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	n.pair.add(f)
+	n.pair.addMove(f)
+	n.pair.addRounds(pflag.NewFlagSet("", pflag.ContinueOnError)) // as they are: there is one round, and it deletes nothing
 	addReport(f, &n.reports)
 	f.StringVar(&n.platform, "for", "distribution", "`PLATFORM` whose configuration is printed: "+strings.Join(location.Platforms(), ", "))
 	f.BoolVar(&n.readOnly, "read-only", false, "the registry is read-only already: do not ask")

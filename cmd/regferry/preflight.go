@@ -178,6 +178,8 @@ var powers = []struct {
 	{"syncs in groups", false, func(p backends.Powers) bool { return p.Syncer != nil }, "each object is made durable by itself: no cost on a service, slower on a volume"},
 	{"knows its room", false, func(p backends.Powers) bool { return p.Spacer != nil }, "that it is full shows when it is full"},
 	{"cleans its scratch", false, func(p backends.Powers) bool { return p.Cleaner != nil }, "what a killed run leaves stays"},
+	{"writes on condition", false, func(p backends.Powers) bool { return p.ConditionalPutter != nil }, "a mirror that stands by never takes over by itself"},
+	{"deletes", false, func(p backends.Powers) bool { return p.Deleter != nil }, "mirror --delete deletes nothing"},
 }
 
 // clockApart is what signatures and leases do not forgive much more of.

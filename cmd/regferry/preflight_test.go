@@ -87,6 +87,9 @@ var powersOf = map[string][]string{
 	"syncs in groups":    {"volume"},
 	"knows its room":     {"volume"},
 	"cleans its scratch": {"volume", "azure", "gcs", "s3", "swift", "oss"},
+
+	"writes on condition": {"volume", "azure", "gcs", "s3"},
+	"deletes":             {"volume", "azure", "gcs", "s3", "swift", "oss"},
 }
 
 // preflightOf is what the command says.

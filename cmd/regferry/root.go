@@ -22,7 +22,7 @@ proved against the digest in its name, while the registry may go on running.
 	}
 	root.SetVersionTemplate(versionLine())
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
+		return usageError{fmt.Errorf("%w; see %s --help", flagError(err), c.CommandPath())}
 	})
 	root.AddCommand(newMigrate(sig, code), newMirror(sig, code), newVerify(sig, code), newInspect(sig, code), newPreflight(code), newConfig(), newCheckpoint(), newVersion())
 	for _, c := range root.Commands() {

@@ -287,5 +287,6 @@ func (m *Mirror) hint(ctx context.Context) (more bool, err error) {
 	r := roundOf(s, err)
 	r.Kind, r.Started, r.Seconds = kindHint, start.UTC(), time.Since(start).Seconds()
 	m.show.hinted(r)
+	m.Log.Debug("round", "pair", m.Name, "kind", kindHint, "repositories", len(names), "took", time.Since(start).Round(time.Millisecond), "tags", r.Tags, "undone", r.Undone)
 	return true, err
 }

@@ -105,7 +105,7 @@ func readToken(file string) (string, error) {
 	}
 	token := strings.TrimSpace(string(data))
 	if token == "" {
-		return "", fmt.Errorf("the token of notifications: %s is empty", file)
+		return "", fmt.Errorf("the token of notifications: %s is empty; write one into it", file)
 	}
 	return token, nil
 }

@@ -37,9 +37,11 @@ func newLab(t *testing.T, size int64) *lab {
 		servers.Missing(t, "only root can mount the disk of the machine whose power was cut")
 	}
 	dir := t.TempDir()
+	// The program is without the race detector, whose memory map does not fit into
+	// a process of User-Mode Linux.
 	l := &lab{
-		dir: dir, disk: filepath.Join(fastDir(t, size), "disk"),
-		init: filepath.Join(dir, "init"), program: filepath.Join(dir, "regferry"), mount: filepath.Join(dir, "mounted"),
+		dir: dir, program: built(t), disk: filepath.Join(fastDir(t, size), "disk"),
+		init: filepath.Join(dir, "init"), mount: filepath.Join(dir, "mounted"),
 	}
 	script, err := os.ReadFile("testdata/powercut/init")
 	if err != nil {
@@ -55,9 +57,6 @@ func newLab(t *testing.T, size int64) *lab {
 		t.Fatal(err)
 	}
 	runTool(t, nil, "mkfs.ext4", "-q", "-F", l.disk)
-	// Without the race detector, whose memory map does not fit into a process
-	// of User-Mode Linux.
-	runTool(t, []string{"CGO_ENABLED=0"}, "go", "build", "-race=false", "-o", l.program, ".")
 	if cpu, err := os.ReadFile("/proc/cpuinfo"); err == nil && bytes.Contains(cpu, []byte(" amx_tile")) {
 		l.shim = filepath.Join(dir, "xstate.so")
 		runTool(t, nil, "gcc", "-O1", "-shared", "-fPIC", "-o", l.shim, "testdata/powercut/xstate.c", "-ldl")

@@ -68,7 +68,9 @@ func (s service) compare(t *testing.T, program, rclone string, shape layouttest.
 	rounds, _ := strconv.Atoi(cmp.Or(os.Getenv("REGFERRY_ROUNDS"), "3"))
 	all := map[string][]time.Duration{}
 	run := func(name, program string, args func(ours, theirs string) []string) {
-		t.Run(name, func(t *testing.T) {
+		// A # in a directory's name, as a second test of one name has it, begins a
+		// comment in Swift's configurations.
+		t.Run(fmt.Sprintf("%s, round %d", name, len(all[name])+1), func(t *testing.T) {
 			ours, theirs := s.start(t)
 			took, _ := timed(t, program, args(ours("place"), theirs("place"))...)
 			all[name] = append(all[name], took)

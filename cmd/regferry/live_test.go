@@ -37,7 +37,7 @@ func TestLive(t *testing.T) {
 		}
 		switch { // a short test has to be in good time with the race detector
 		case c.to == versitygw && runs == 1: // which takes longer with small objects
-			shape.Repositories, shape.Layers = 12, 5
+			shape.Repositories, shape.Layers = 8, 4
 		case c.to == versitygw:
 			shape.Repositories, shape.Layers = 40, 5
 		case runs == 1:
@@ -58,7 +58,7 @@ func live(t *testing.T, shape layouttest.Shape, to kind, inPlace bool, rounds in
 	source, made := from.dir, from.fill(t, shape)
 	enough := 200 // pushes
 	if to != directory && rounds == 2 {
-		enough = 40
+		enough = 25
 	}
 	run, least := launch, rounds-2 // a look at a bucket takes seconds, so a short test may have none in time
 	if to == directory {           // where a program with the race detector is in time

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -26,6 +27,7 @@ type repository struct {
 	*pass
 	name      string
 	tags      []*tag
+	byName    map[string]*tag
 	revisions []*revision
 	rest      []string // unknown objects and signature links that the destination lacks
 	closure   verify.Closure
@@ -357,21 +359,54 @@ func (r *repository) unsound() {
 func (r *repository) copyRest(ctx context.Context) error {
 	return each(ctx, r.Workers, len(r.rest), func(ctx context.Context, i int) error {
 		key := r.rest[i]
-		if layout.Parse(key).Kind != layout.Unknown {
-			if _, err := r.copyLink(ctx, key); err != nil {
-				r.unsound()
-				return r.fail(ctx, err, key)
-			}
-			return nil
+		if layout.Parse(key).Kind == layout.Unknown {
+			return r.carryUnknown(ctx, key)
 		}
-		o, err := r.stat(ctx, r.src, backends.Source, key)
-		if err != nil {
-			return r.otherFailed(ctx, key, err)
+		if _, err := r.copyLink(ctx, key); err != nil {
+			r.unsound()
+			return r.fail(ctx, err, key)
 		}
-		pr := verify.Pair{Key: key, Src: &o}
-		if d, err := r.stat(ctx, r.dst, backends.Destination, key); err == nil {
-			pr.Dst = &d
-		}
-		return r.carry(ctx, pr)
+		return nil
+	})
+}
+
+func (r *repository) carryUnknown(ctx context.Context, key string) error {
+	if name, ok := r.hidden(key); ok {
+		r.keptBack(key, name)
+		return nil
+	}
+	o, err := r.stat(ctx, r.src, backends.Source, key)
+	if err != nil {
+		return r.otherFailed(ctx, key, err)
+	}
+	pr := verify.Pair{Key: key, Src: &o}
+	if d, err := r.stat(ctx, r.dst, backends.Destination, key); err == nil {
+		pr.Dst = &d
+	}
+	return r.carry(ctx, pr)
+}
+
+// hidden says that a key lies in a tag that the destination does not show, or
+// maybe not: a registry lists whatever has anything below tags/ as a tag. What
+// was written is durable, for copyIndexes asks for that. What is no name of a
+// tag nobody can pull by it, on either side.
+func (r *repository) hidden(key string) (tag string, hidden bool) {
+	below, ok := strings.CutPrefix(key, layout.TagsPrefix(r.name))
+	if !ok {
+		return "", false
+	}
+	tag, _, nested := strings.Cut(below, "/")
+	t := r.byName[tag]
+	if t == nil {
+		return tag, nested && layout.Parse(layout.TagKey(r.name, tag)).Kind == layout.TagLink
+	}
+	return tag, t.held || t.have == "" || r.lostAt != r.lost.Load()
+}
+
+func (r *repository) keptBack(key, tag string) {
+	r.Recorder.Finding(report.Finding{
+		Kind: report.Skipped, Side: report.Source, Severity: report.Notice, Key: key, Repository: r.name, Tag: tag,
+		Found:  "an unknown object in a tag that is not at the destination",
+		Advice: "it would show there as a tag that cannot be pulled; a run that brings the tag brings it, too",
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync"
 
-	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/regferry/regferry/backends"
@@ -207,11 +206,6 @@ func (e *engine) sized(ctx context.Context, store backends.ReadStore, side backe
 		return err
 	}, side)
 	return o, err
-}
-
-func (s *shard) toRecheck(d digest.Digest) bool {
-	wanted := s.RecheckExisting || s.Recheck != nil && s.Recheck(d)
-	return wanted && !s.dry() && !s.rechecked.Has(d)
 }
 
 // present deals with a blob that the destination has, with the right size.

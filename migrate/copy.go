@@ -213,7 +213,7 @@ func (e *engine) storedDigest(ctx context.Context, o backends.Object, d digest.D
 // copied notes a blob that has just been put.
 func (p *pass) copied(shard string, k layout.Key) {
 	p.blobs.Add(k.Digest)
-	if p.RecheckExisting {
+	if p.chosen(k.Digest) {
 		p.rechecked.Add(k.Digest)
 	}
 	if verify.Provable(k.Digest) {

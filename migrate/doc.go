@@ -43,7 +43,8 @@
 //
 // A repository whose closures were all proved is not judged again as long as
 // both sides are equal; one with damage is, in each pass, so that damage is
-// reported by each run and not only by the first.
+// reported by each run and not only by the first. What is to be rechecked needs
+// no judgement: with a choice of repositories it is what their links name.
 //
 // A SyncError during the work on a repository holds back all its tags for this
 // pass. Which closure the lost object belongs to is not known without asking

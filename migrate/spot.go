@@ -137,7 +137,7 @@ func (p *pass) fetch(ctx context.Context, d digest.Digest) error {
 // onBothSides takes a blob as right, or proves it where that is asked for and
 // no blob pass has done it.
 func (p *pass) onBothSides(ctx context.Context, k layout.Key, o, there backends.Object) error {
-	if !p.globs.Some() || !p.RecheckExisting {
+	if !p.globs.Some() || !p.toRecheck(k.Digest) {
 		p.blobs.Add(k.Digest)
 		return nil
 	}
@@ -145,6 +145,7 @@ func (p *pass) onBothSides(ctx context.Context, k layout.Key, o, there backends.
 	switch {
 	case err == nil:
 		p.blobs.Add(k.Digest)
+		p.rechecked.Add(k.Digest)
 		p.tally.count(func(t *Totals) { t.Present++; t.Rechecked++ })
 		return nil
 	case backends.ClassOf(err) == backends.Corrupt || isMissing(err):

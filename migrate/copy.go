@@ -32,7 +32,7 @@ func (e *engine) copy(ctx context.Context, o backends.Object, d digest.Digest) (
 }
 
 func (e *engine) copyOnce(ctx context.Context, o backends.Object, d digest.Digest) error {
-	from := e.journal.upload(o.Key)
+	from := e.unfinished(o.Key, d)
 	if from.Token == "" && e.copyByService(ctx, o, d) {
 		return nil
 	}
@@ -48,6 +48,17 @@ func (e *engine) copyOnce(ctx context.Context, o backends.Object, d digest.Diges
 		err = e.put(ctx, o, d, backends.Upload{})
 	}
 	return err
+}
+
+// unfinished is where an earlier try stopped, if the whole can be proved in the
+// end. Else it may have been part of another version of the object, and nothing
+// would tell.
+func (e *engine) unfinished(key string, d digest.Digest) backends.Upload {
+	if verify.Provable(d) {
+		return e.journal.upload(key)
+	}
+	e.journal.dropUpload(key)
+	return backends.Upload{}
 }
 
 // minByService is the size from which on a copy by the service, which takes
@@ -75,10 +86,11 @@ func (e *engine) copyByService(ctx context.Context, o backends.Object, d digest.
 
 func (e *engine) put(ctx context.Context, o backends.Object, d digest.Digest, from backends.Upload) error {
 	c := content{engine: e, object: o, digest: d, from: from}
-	_, err := e.out.Put(ctx, o.Key, backends.Content{
-		Size: o.Size, Digest: d, Open: c.open, From: c.from,
-		Saved: c.save,
-	})
+	content := backends.Content{Size: o.Size, Digest: d, Open: c.open, From: c.from}
+	if verify.Provable(d) {
+		content.Saved = c.save
+	}
+	_, err := e.out.Put(ctx, o.Key, content)
 	if err != nil {
 		e.progress.moved(-c.moved)
 	}

@@ -166,22 +166,15 @@ func otherSize(key string) error {
 // measure asks for the sizes that no listing tells, of a blob that both sides
 // have and that this migration did not prove, and does what they call for.
 func (s *shard) measure(ctx context.Context, k layout.Key, pr verify.Pair) error {
-	src, err := s.sized(ctx, s.src, backends.Source, *pr.Src)
+	listed := pr.Src.Size
+	pr, err := s.sizedPair(ctx, pr)
 	if err != nil {
 		return s.blobFailed(ctx, k, err)
 	}
-	if pr.Src.Size < 0 {
-		s.tally.count(func(t *Totals) { t.BlobBytes += max(src.Size, 0) })
+	if listed < 0 {
+		s.tally.count(func(t *Totals) { t.BlobBytes += max(pr.Src.Size, 0) })
 	}
-	dst, err := s.sized(ctx, s.dst, backends.Destination, *pr.Dst)
-	if err != nil && !isMissing(err) {
-		return s.fail(ctx, err, pr.Key)
-	}
-	pr.Src, pr.Dst = &src, &dst
-	if isMissing(err) {
-		pr.Dst = nil
-	}
-	switch same := pr.Dst != nil && (unsizedPair(pr) || src.Size == dst.Size); {
+	switch same := pr.Dst != nil && (unsizedPair(pr) || pr.Src.Size == pr.Dst.Size); {
 	case same && s.toRecheck(k.Digest):
 		return s.recheck(ctx, k, pr)
 	case same:
@@ -193,7 +186,27 @@ func (s *shard) measure(ctx context.Context, k layout.Key, pr verify.Pair) error
 		s.wouldCopy(pr)
 		return nil
 	}
-	return s.copyBlob(ctx, k, src, pr.Dst != nil)
+	return s.copyBlob(ctx, k, *pr.Src, pr.Dst != nil)
+}
+
+// sizedPair is the pair with its sizes, which are asked for where the listings
+// did not tell, and without the destination's object if that is gone.
+func (e *engine) sizedPair(ctx context.Context, pr verify.Pair) (verify.Pair, error) {
+	if pr.Dst == nil || !unsizedPair(pr) {
+		return pr, nil
+	}
+	src, err := e.sized(ctx, e.src, backends.Source, *pr.Src)
+	if err != nil {
+		return pr, err
+	}
+	dst, err := e.sized(ctx, e.dst, backends.Destination, *pr.Dst)
+	switch {
+	case isMissing(err):
+		return verify.Pair{Key: pr.Key, Src: &src}, nil
+	case err != nil:
+		return pr, err
+	}
+	return verify.Pair{Key: pr.Key, Src: &src, Dst: &dst}, nil
 }
 
 // sized is the object with its size, which is asked for if it is not known.

@@ -141,7 +141,7 @@ func (p *pass) look(ctx context.Context, at *surveyed, k layout.Key, pr verify.P
 		}
 		return nil
 	}
-	differs := pr.Dst == nil || pr.Dst.Size >= 0 && pr.Src.Size >= 0 && pr.Dst.Size != pr.Src.Size
+	differs := differs(pr)
 	switch k.Kind {
 	case layout.LayerLink:
 		at.layers++
@@ -164,6 +164,12 @@ func (p *pass) look(ctx context.Context, at *surveyed, k layout.Key, pr verify.P
 		at.links++
 	}
 	return nil
+}
+
+// differs says that the destination lacks what the source has, or that the
+// listings tell sizes that are not the same.
+func differs(pr verify.Pair) bool {
+	return pr.Dst == nil || !unsizedPair(pr) && pr.Dst.Size != pr.Src.Size
 }
 
 // lookUnknown leaves to the protocol what lies where it lists, and carries

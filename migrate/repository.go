@@ -156,10 +156,14 @@ func (r *repository) readRevision(ctx context.Context, v *revision) error {
 	return nil
 }
 
-// linkThere says that the destination has a link of the right size. Links but
-// those of tags are written once and never change.
+// linkThere says that the destination has a link of the right size, or of one
+// that a listing does not tell. Links but those of tags are written once and
+// never change. What is empty is none.
 func linkThere(pr verify.Pair) bool {
-	return pr.Dst != nil && (pr.Src == nil || pr.Dst.Size == pr.Src.Size || pr.Dst.Size < 0)
+	if pr.Dst == nil || pr.Dst.Size == 0 {
+		return false
+	}
+	return pr.Src == nil || pr.Dst.Size == pr.Src.Size || pr.Src.Size != 0 && unsizedPair(pr)
 }
 
 // later notes what is carried when the tags are in place.
@@ -189,6 +193,7 @@ func (r *repository) copyLayers(ctx context.Context) error {
 			r.later(k, pr)
 		case linkThere(pr):
 			r.layers.Add(k.Digest)
+		case pr.Src == nil: // empty, and the destination's alone
 		default:
 			b.do(func(ctx context.Context) error { return r.copyLayer(ctx, k.Digest) })
 		}

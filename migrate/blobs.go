@@ -112,7 +112,7 @@ func (s *shard) add(ctx context.Context, pr verify.Pair) error {
 	s.tally.count(func(t *Totals) { t.Blobs++; t.BlobBytes += max(pr.Src.Size, 0) })
 	switch {
 	case pr.Dst == nil:
-	case unsizedPair(pr) && !s.before.Has(k.Digest):
+	case unsizedPair(pr) && (!s.before.Has(k.Digest) || s.toRecheck(k.Digest)):
 		s.start(pr.Key, func(ctx context.Context) error { return s.measure(ctx, k, pr) })
 		return nil
 	case unsizedPair(pr) || pr.Dst.Size == pr.Src.Size:
@@ -164,7 +164,8 @@ func otherSize(key string) error {
 }
 
 // measure asks for the sizes that no listing tells, of a blob that both sides
-// have and that this migration did not prove, and does what they call for.
+// have and that this migration did not prove or is to prove again, and does what
+// they call for.
 func (s *shard) measure(ctx context.Context, k layout.Key, pr verify.Pair) error {
 	listed := pr.Src.Size
 	pr, err := s.sizedPair(ctx, pr)

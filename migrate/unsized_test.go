@@ -42,6 +42,7 @@ func (u *unsizedStore) List(ctx context.Context, prefix, after string) iter.Seq2
 	return unsized{u.Store, u.of}.List(ctx, prefix, after)
 }
 
+func nobodys(backends.Object) bool     { return false }
 func blobsOnly(o backends.Object) bool { return strings.HasSuffix(o.Key, "/data") }
 
 // Other tools copy a blob in segments as a file of 0 bytes. That a listing
@@ -89,10 +90,9 @@ func TestSizesThatNoListingTells(t *testing.T) {
 func TestFinalWithoutSizes(t *testing.T) {
 	all := func(backends.Object) bool { return true }
 	empty := func(o backends.Object) bool { return o.Size == 0 }
-	none := func(backends.Object) bool { return false }
 	for name, c := range map[string]struct{ src, dst func(backends.Object) bool }{
-		"to Swift": {none, empty}, "from Swift": {empty, none},
-		"from Ceph": {all, none}, "to Ceph": {none, all}, "both Ceph": {all, all},
+		"to Swift": {nobodys, empty}, "from Swift": {empty, nobodys},
+		"from Ceph": {all, nobodys}, "to Ceph": {nobodys, all}, "both Ceph": {all, all},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, made := small(t)
@@ -127,4 +127,25 @@ func TestEmptyLinksAndNoSizes(t *testing.T) {
 	got, _ := transfer(t, unsized{reader(t, dir), func(backends.Object) bool { return true }}, dst, quick())
 	clean(t, got)
 	same(t, treeOf(t, dst), whole)
+}
+
+// Nor does a recheck take a size that no listing tells for a wrong one.
+func TestRecheckWithoutSizes(t *testing.T) {
+	for name, c := range map[string]struct{ src, dst func(backends.Object) bool }{
+		"source": {blobsOnly, nobodys}, "destination": {nobodys, blobsOnly}, "both": {blobsOnly, blobsOnly},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, _ := small(t)
+			src, dst := unsized{reader(t, dir), c.src}, &unsizedStore{memory(t), c.dst}
+			o := quick()
+			o.Checkpoint = filepath.Join(tempDir(t), "c")
+			transfer(t, src, dst, o)
+			o.RecheckExisting = true
+			got, n := transfer(t, src, dst, o)
+			clean(t, got)
+			if got.Rechecked != got.Blobs || got.Replaced != 0 || len(n.findings) != 0 {
+				t.Errorf("%+v, %+v", got, n.findings)
+			}
+		})
+	}
 }

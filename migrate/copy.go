@@ -124,6 +124,7 @@ type content struct {
 
 func (c *content) save(u backends.Upload) error {
 	c.saved = true
+	c.breaker.answered(backends.Destination)
 	return c.journal.saveUpload(c.object.Key, u)
 }
 
@@ -161,6 +162,9 @@ type sourceReader struct {
 func (r *sourceReader) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
 	r.c.count(int64(n))
+	if n > 0 {
+		r.c.breaker.answered(backends.Source)
+	}
 	if err != nil && err != io.EOF { //nolint:errorlint // io.Reader's contract is the bare value
 		err = backends.At(backends.Source, err)
 	}
@@ -195,9 +199,18 @@ func (e *engine) proveThere(ctx context.Context, o backends.Object, d digest.Dig
 			return backends.At(backends.Destination, err)
 		}
 		r := verify.NewReader(b, o.Key, o.Size, d)
-		_, err = io.Copy(io.Discard, r)
+		_, err = io.Copy(heardFrom{e}, r)
 		return backends.At(backends.Destination, errors.Join(err, r.Close()))
 	}, backends.Destination)
+}
+
+// heardFrom discards what is read from the destination and takes note that it
+// answers.
+type heardFrom struct{ *engine }
+
+func (h heardFrom) Write(p []byte) (int, error) {
+	h.breaker.answered(backends.Destination)
+	return len(p), nil
 }
 
 var errNotStored = errors.New("the service keeps no digest of it")

@@ -27,6 +27,9 @@ func (p *pass) list(ctx context.Context, s backends.ReadStore, prefix, after str
 	}
 	return func(yield func(backends.Object, error) bool) {
 		for o, err := range verify.List(ctx, s, prefix, after, pause) {
+			if err == nil {
+				p.breaker.answered(side)
+			}
 			if !yield(o, err) || err != nil {
 				return
 			}

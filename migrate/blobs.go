@@ -215,11 +215,7 @@ func (e *engine) sized(ctx context.Context, store backends.ReadStore, side backe
 	if o.Size >= 0 {
 		return o, nil
 	}
-	err := e.retry(ctx, 0, func(int) (err error) {
-		o, err = e.stat(ctx, store, side, o.Key)
-		return err
-	}, side)
-	return o, err
+	return e.ask(ctx, store, side, o.Key)
 }
 
 // present deals with a blob that the destination has, with the right size.

@@ -171,7 +171,19 @@ func (r *sourceReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// stat asks one side for one object.
+// ask is stat, tried again. That it went well does not say that objects can be
+// read or written.
+func (e *engine) ask(ctx context.Context, s backends.ReadStore, side backends.Side, key string) (o backends.Object, err error) {
+	err = e.retry(ctx, 0, func(int) error {
+		if o, err = e.stat(ctx, s, side, key); err == nil {
+			e.breaker.answered(side)
+		}
+		return err
+	})
+	return o, err
+}
+
+// stat asks one side for one object, once.
 func (e *engine) stat(ctx context.Context, s backends.ReadStore, side backends.Side, key string) (backends.Object, error) {
 	release, err := e.limits.request(ctx)
 	if err != nil {

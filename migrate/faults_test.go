@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -126,6 +127,40 @@ func TestPassingFaults(t *testing.T) {
 			f.whole(got)
 		})
 	}
+}
+
+// So are the questions that a choice of repositories asks for each blob, and
+// those about unknown objects.
+func TestPassingFaultsOfStats(t *testing.T) {
+	f := newFaulty(t, memory(t))
+	write(t, f.dir, layout.LayersPrefix(f.made.Repositories[0].Name)+"README", "x")
+	f.o.Repositories = []string{"**"}
+	f.from.On("stat", once(), backendtest.Fail(backends.Transient).Always())
+	f.to.On("stat", once(), backendtest.Fail(backends.Throttled).Always())
+	got, n := f.run()
+	if len(n.failures) > 0 {
+		t.Errorf("%d failures, %+v", len(n.failures), n.failures[0])
+	}
+	f.whole(got)
+}
+
+// An unknown object that the destination says nothing of has failed, and the
+// next run looks at it again.
+func TestUnknownObjectThatCannotBeAskedFor(t *testing.T) {
+	f := newFaulty(t, memory(t))
+	key := layout.LayersPrefix(f.made.Repositories[0].Name) + "README"
+	write(t, f.dir, key, "x")
+	put(t, f.bare, key, "y")
+	f.o.Checkpoint = filepath.Join(tempDir(t), "c")
+	broken := true
+	f.to.On("stat", func(k string) bool { return broken && k == key }, backendtest.Fail(backends.Denied).Always())
+	got, n := f.run()
+	if got.Failed != 1 || len(n.failures) != 1 || n.failures[0].Key != key || n.failures[0].Side != string(backends.Destination) {
+		t.Errorf("%+v, %+v", got, n.failures)
+	}
+	broken = false
+	got, _ = f.run()
+	f.whole(got)
 }
 
 // once matches each key the first time.
@@ -315,6 +350,19 @@ func TestSideThatIsGivenUp(t *testing.T) {
 	}
 }
 
+// That it answers for each object is no success of any.
+func TestSideThatOnlyTells(t *testing.T) {
+	f := newFaulty(t, memory(t))
+	f.dir, f.made = registry(t, layouttest.Shape{Seed: 1, Repositories: 1, Tags: 40, Layers: 3})
+	f.src = f.from.WrapRead(reader(t, f.dir))
+	f.o.Repositories, f.o.Workers = []string{"**"}, 1
+	f.from.On("open", func(key string) bool { return layout.Parse(key).Kind == layout.Blob }, backendtest.Fail(backends.Denied).Always())
+	s, err := Run(t.Context(), f.src, f.dst, f.o)
+	if !errors.As(err, new(*Fault)) || backends.SideOf(err) != backends.Source {
+		t.Errorf("%+v, %v", s.Last(), err)
+	}
+}
+
 // Failures with successes in between are those of objects, however many.
 func TestManyFailuresAreNoFault(t *testing.T) {
 	f := newFaulty(t, memory(t))
@@ -442,7 +490,6 @@ func TestVanished(t *testing.T) {
 // The failures that are counted are those that are recorded.
 func TestFailuresAreRecorded(t *testing.T) {
 	f := newFaulty(t, memory(t))
-	f.from.On("open", func(key string) bool { return layout.Parse(key).Kind == layout.LayerLink }, backendtest.Fail(backends.Denied).Always())
 	s, err := Run(context.Background(), f.src, f.dst, f.o)
 	if err == nil && s.Last().Undone() == 0 {
 		t.Errorf("%+v", s)

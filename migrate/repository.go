@@ -380,15 +380,28 @@ func (r *repository) carryUnknown(ctx context.Context, key string) error {
 		r.keptBack(key, name)
 		return nil
 	}
-	o, err := r.stat(ctx, r.src, backends.Source, key)
+	if err := r.carryAsked(ctx, key); err != nil {
+		return err
+	}
+	if r.failedBefore(key) != nil {
+		r.unsound() // else the next run may find all links equal and not come here
+	}
+	return nil
+}
+
+func (r *repository) carryAsked(ctx context.Context, key string) error {
+	src, err := r.ask(ctx, r.src, backends.Source, key)
 	if err != nil {
 		return r.otherFailed(ctx, key, err)
 	}
-	pr := verify.Pair{Key: key, Src: &o}
-	if d, err := r.stat(ctx, r.dst, backends.Destination, key); err == nil {
-		pr.Dst = &d
+	dst, err := r.ask(ctx, r.dst, backends.Destination, key)
+	switch {
+	case isMissing(err):
+		return r.carry(ctx, verify.Pair{Key: key, Src: &src})
+	case err != nil:
+		return r.otherFailed(ctx, key, err)
 	}
-	return r.carry(ctx, pr)
+	return r.carry(ctx, verify.Pair{Key: key, Src: &src, Dst: &dst})
 }
 
 // hidden says that a key lies in a tag that the destination does not show, or

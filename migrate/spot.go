@@ -107,7 +107,7 @@ func (p *pass) fetch(ctx context.Context, d digest.Digest) error {
 	if err := p.failedBefore(k.String()); err != nil {
 		return err
 	}
-	there, errThere := p.stat(ctx, p.dst, backends.Destination, k.String())
+	there, errThere := p.ask(ctx, p.dst, backends.Destination, k.String())
 	if errThere != nil && !isMissing(errThere) {
 		return failed(p.fail(ctx, errThere, k.String()), errThere)
 	}
@@ -119,7 +119,7 @@ func (p *pass) fetch(ctx context.Context, d digest.Digest) error {
 		}
 		return absent(k.String(), err)
 	}
-	o, err := p.stat(ctx, p.src, backends.Source, k.String())
+	o, err := p.ask(ctx, p.src, backends.Source, k.String())
 	switch {
 	case err == nil && errThere == nil && there.Size == o.Size:
 		return p.onBothSides(ctx, k, o, there)

@@ -97,6 +97,7 @@ func (e *engine) lose(ctx context.Context, f *backends.Error) error {
 	}
 	if k := layout.Parse(f.Key); k.Kind == layout.Blob {
 		p.blobs.Remove(k.Digest)
+		p.rechecked.Remove(k.Digest)
 	}
 	e.lost.Add(1)
 	return p.fail(ctx, backends.At(backends.Destination, f), f.Key)

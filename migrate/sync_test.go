@@ -120,6 +120,41 @@ func TestSyncLosesOne(t *testing.T) {
 	}
 }
 
+// A replacement that a Sync lost was none: the next pass of the run reads what
+// is there once more.
+func TestSyncLosesAReplacement(t *testing.T) {
+	dir, made := small(t)
+	g := &groups{Store: memory(t)}
+	for key, content := range treeOf(t, reader(t, dir)) {
+		put(t, g.Store, key, content)
+	}
+	key := layout.BlobKey(layerOf(t, made))
+	rotten := treeOf(t, g)[key]
+	put(t, g.Store, key, string(rotten[0]^1)+rotten[1:])
+	lost := false
+	g.lose = func(k string) bool {
+		first := k == key && !lost
+		lost = lost || first
+		return first
+	}
+	o := quick()
+	o.Checkpoint, o.RecheckExisting = filepath.Join(tempDir(t), "c"), true
+	j, err := openJournal(o, reader(t, dir).Location(), g.Location(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = j.begin(true) // a pass that was interrupted: two follow
+	if err = errors.Join(err, j.close("")); err != nil {
+		t.Fatal(err)
+	}
+	got, _ := transfer(t, reader(t, dir), g, o)
+	clean(t, got)
+	if !lost || got.Replaced != 1 {
+		t.Errorf("lost %v, %+v", lost, got)
+	}
+	same(t, treeOf(t, g), treeOf(t, reader(t, dir)))
+}
+
 // What is pending when the run is interrupted is no failure, and the next one
 // brings it.
 func TestSyncInterrupted(t *testing.T) {

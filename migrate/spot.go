@@ -112,12 +112,7 @@ func (p *pass) fetch(ctx context.Context, d digest.Digest) error {
 		return failed(p.fail(ctx, errThere, k.String()), errThere)
 	}
 	if err := p.knownBad(d); err != nil {
-		// The destination may have a good one, from an earlier and better day.
-		if errThere == nil && p.proveThere(ctx, there, d) == nil {
-			p.blobs.Add(d)
-			return nil
-		}
-		return absent(k.String(), err)
+		return p.instead(ctx, k, err, there, errThere)
 	}
 	o, err := p.ask(ctx, p.src, backends.Source, k.String())
 	switch {
@@ -132,6 +127,22 @@ func (p *pass) fetch(ctx context.Context, d digest.Digest) error {
 		return failed(p.fail(ctx, err, k.String()), err)
 	}
 	return p.fetchNow(ctx, k, o, errThere == nil)
+}
+
+// instead answers for a blob that is corrupt at the source: the destination may
+// have a good one, from an earlier and better day.
+func (p *pass) instead(ctx context.Context, k layout.Key, bad error, there backends.Object, errThere error) error {
+	if errThere == nil {
+		errThere = p.proveThere(ctx, there, k.Digest)
+	}
+	switch {
+	case errThere == nil:
+		p.blobs.Add(k.Digest)
+		return nil
+	case isMissing(errThere), backends.ClassOf(errThere) == backends.Corrupt:
+		return absent(k.String(), bad)
+	}
+	return failed(p.fail(ctx, errThere, k.String()), errThere)
 }
 
 // onBothSides takes a blob as right, or proves it where that is asked for and
@@ -155,6 +166,10 @@ func (p *pass) onBothSides(ctx context.Context, k layout.Key, o, there backends.
 }
 
 func (p *pass) fetchNow(ctx context.Context, k layout.Key, o backends.Object, replace bool) error {
+	if replace && !verify.Provable(k.Digest) {
+		err := otherSize(k.String())
+		return failed(p.fail(ctx, err, k.String()), err)
+	}
 	n, err := p.copy(ctx, o, k.Digest)
 	switch {
 	case err == nil:

@@ -247,7 +247,7 @@ func (e *engine) storedDigest(ctx context.Context, o backends.Object, d digest.D
 	return &backends.Error{Side: backends.Destination, Op: "stat", Key: o.Key, Class: backends.Corrupt, Err: wrong}
 }
 
-// copied notes a blob that has just been put.
+// copied notes a blob that has just been put, unless a Sync has lost it since.
 func (p *pass) copied(shard string, k layout.Key) {
 	p.blobs.Add(k.Digest)
 	if p.chosen(k.Digest) {
@@ -255,6 +255,11 @@ func (p *pass) copied(shard string, k layout.Key) {
 	}
 	if verify.Provable(k.Digest) {
 		p.journal.proved(shard, k.Digest)
+	}
+	if p.failedBefore(k.String()) != nil {
+		p.forget(k.Digest)
+	}
+	if verify.Provable(k.Digest) {
 		return
 	}
 	p.tally.count(func(t *Totals) { t.Unproved++ })

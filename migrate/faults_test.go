@@ -490,6 +490,7 @@ func TestVanished(t *testing.T) {
 // The failures that are counted are those that are recorded.
 func TestFailuresAreRecorded(t *testing.T) {
 	f := newFaulty(t, memory(t))
+	f.from.On("open", func(key string) bool { return layout.Parse(key).Kind == layout.LayerLink }, backendtest.Fail(backends.Denied).Always())
 	s, err := Run(context.Background(), f.src, f.dst, f.o)
 	if err == nil && s.Last().Undone() == 0 {
 		t.Errorf("%+v", s)

@@ -3,6 +3,7 @@ package migrate
 import (
 	"context"
 	"errors"
+	"iter"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -19,16 +20,40 @@ func (p *pass) copyBlobs(ctx context.Context) error {
 	if p.globs.Some() || p.partial() {
 		return nil
 	}
+	there, err := p.blobsThere(ctx)
+	if err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(p.listers())
 	for _, prefix := range layout.Shards() {
-		g.Go(func() error { return p.copyShard(ctx, prefix) })
+		g.Go(func() error { return p.copyShard(ctx, prefix, there) })
 	}
 	return g.Wait()
 }
 
+const blobsPrefix = layout.Root + "blobs/"
+
+// lister lists one side.
+type lister func(ctx context.Context, s backends.ReadStore, prefix, after string) iter.Seq2[backends.Object, error]
+
+// blobsThere lists the destination's shards. Whether it has any blob is asked
+// once, which saves a first copy a request for each shard. If that fails, the
+// listings of the shards tell why.
+func (p *pass) blobsThere(ctx context.Context) (lister, error) {
+	for _, err := range p.list(ctx, p.dst, blobsPrefix, "") {
+		if errors.As(err, new(*Fault)) {
+			return nil, p.endOnFault(err)
+		}
+		return p.list, nil
+	}
+	return func(context.Context, backends.ReadStore, string, string) iter.Seq2[backends.Object, error] {
+		return func(func(backends.Object, error) bool) {}
+	}, nil
+}
+
 // copyShard merges both listings of one shard and has copied what is missing.
-func (p *pass) copyShard(ctx context.Context, prefix string) error {
+func (p *pass) copyShard(ctx context.Context, prefix string, there lister) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
@@ -39,7 +64,7 @@ func (p *pass) copyShard(ctx context.Context, prefix string) error {
 	}
 	sh := &shard{pass: p, name: prefix, before: st.Proved}
 	sh.window = newWindow(func(cursor string) { p.journal.advance(prefix, cursor) })
-	for pr, err := range verify.Merge(p.list(ctx, p.src, prefix, st.Cursor), p.list(ctx, p.dst, prefix, st.Cursor)) {
+	for pr, err := range verify.Merge(p.list(ctx, p.src, prefix, st.Cursor), there(ctx, p.dst, prefix, st.Cursor)) {
 		if err == nil {
 			err = errors.Join(p.Watch.pair(prefix, pr), sh.add(ctx, pr))
 		} else {

@@ -7,7 +7,8 @@
 //
 // [Run] makes passes. A pass goes through the blobs first, in 256 shards of
 // their digests, each a merge of two sorted listings: what the destination has
-// is known without a request per object. It keeps 8 bytes a blob of what it
+// is known without a request per object, and that it has nothing yet with a
+// single one. It keeps 8 bytes a blob of what it
 // saw or put there. Then it merges flat listings of the repositories, and those
 // that differ, or whose closures this migration has not proved yet, are worked
 // on one by one: listed in the reverse of the registry's order of writing

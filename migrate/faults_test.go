@@ -112,9 +112,12 @@ func TestPassingFaults(t *testing.T) {
 		"index link: put": func(f *faulty) {
 			f.to.On("put", isKind(layout.TagIndexLink), backendtest.Fail(backends.Transient).Times(3))
 		},
-		"listing of the source":   func(f *faulty) { f.from.On("list", once(), backendtest.Fail(backends.Transient).Always()) },
-		"listing, half-way":       func(f *faulty) { f.from.On("list", nil, backendtest.FailAfter(1, backends.Transient).Always()) },
-		"listing of the other":    func(f *faulty) { f.to.On("list", once(), backendtest.Fail(backends.Throttled).Always()) },
+		"listing of the source": func(f *faulty) { f.from.On("list", once(), backendtest.Fail(backends.Transient).Always()) },
+		"listing, half-way":     func(f *faulty) { f.from.On("list", nil, backendtest.FailAfter(1, backends.Transient).Always()) },
+		"listing of the other":  func(f *faulty) { f.to.On("list", once(), backendtest.Fail(backends.Throttled).Always()) },
+		"first look at the blobs": func(f *faulty) {
+			f.to.On("list", backendtest.Key(blobsPrefix), backendtest.Fail(backends.Denied).Always())
+		},
 		"a manifest changes once": func(f *faulty) { f.from.On("open", backendtest.Key(f.manifest()), backendtest.Flip(3).Times(1)) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -408,6 +411,7 @@ func TestListingThatFails(t *testing.T) {
 					write(t, f.dir, layout.Root+"OTHERS", "x")
 					write(t, f.dir, f.key[:strings.LastIndex(f.key, "/"+f.layer.Encoded())]+"/0/x", "a neighbour")
 					f.o.Also = []string{"lost+found/"}
+					put(t, f.bare, f.manifest(), treeOf(t, reader(t, f.dir))[f.manifest()]) // else no shard of it is listed
 					match := prefix(f)
 					broken := true
 					faults(f).On("list", func(p string) bool { return broken && p == match }, fault.Always())

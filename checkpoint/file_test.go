@@ -216,6 +216,35 @@ func TestSyncFailsForSome(t *testing.T) {
 	}
 }
 
+// Somebody else's Sync lost something: what is queued, or waits for a Sync of
+// its own, is claimed no more; what was claimed before is.
+func TestUnprove(t *testing.T) {
+	path := newPath(t)
+	var f *File
+	f, err := Open(path, testID, Options{Interval: time.Hour, Sync: func(context.Context) error {
+		if f.Pass().Number == 1 && f.queuedDigests("b") != nil {
+			f.Unprove() // while this batch waits for its Sync
+		}
+		return nil
+	}})
+	ok(t, err)
+	ok(t, f.BeginPass(""))
+	f.Proved("a", dig("a", 1))
+	ok(t, f.flush())
+	f.Proved("b", dig("b", 1))
+	ok(t, f.flush())
+	f.Proved("c", dig("c", 1))
+	f.Unprove()
+	f.Advance("c", "1")
+	closed(t, f)
+	f = open(t, path, Options{})
+	for name, want := range map[string]int{"a": 1, "b": 0, "c": 0} {
+		if got := shard(t, f, name).Proved.Len(); got != want {
+			t.Errorf("%s: %d claimed, want %d", name, got, want)
+		}
+	}
+}
+
 func TestIntervalAndBound(t *testing.T) {
 	var syncs atomic.Int32
 	f := open(t, newPath(t), Options{Interval: time.Hour, Sync: func(context.Context) error { syncs.Add(1); return nil }})

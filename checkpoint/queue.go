@@ -27,6 +27,7 @@ type batch struct {
 	shards   map[string]place
 	proved   map[string][]uint64
 	size     int             // of proved, in bytes
+	durable  bool            // a Sync since it was taken lost nothing
 	drops    map[string]bool // upload records to delete
 	failures []failureRecord
 	failSize int            // of failures, in bytes
@@ -115,13 +116,31 @@ func (f *File) settle(b *batch) error {
 	if some := new(backends.SyncError); errors.As(err, &some) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		b.proved, b.size = nil, 0
+		b.forget()
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("checkpoint: the destination could not be synced: %w", err)
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	b.durable = true
 	return nil
+}
+
+func (b *batch) forget() { b.proved, b.size = nil, 0 }
+
+// Unprove takes back what Proved queued and no Sync of the file has made
+// durable yet. It is for who calls the destination's Sync as well and is told
+// of objects that were lost: the next Sync knows nothing of them. It never waits.
+func (f *File) Unprove() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pending.forget()
+	if f.inflight != nil && !f.inflight.durable {
+		f.inflight.forget()
+	}
+	f.room.Broadcast()
 }
 
 // fail keeps the first error and wakes who waits for room. The caller holds mu.

@@ -3,9 +3,9 @@ package migrate
 import (
 	"context"
 	"errors"
+	"iter"
 	"sync"
 
-	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/regferry/regferry/backends"
@@ -20,16 +20,40 @@ func (p *pass) copyBlobs(ctx context.Context) error {
 	if p.globs.Some() || p.partial() {
 		return nil
 	}
+	there, err := p.blobsThere(ctx)
+	if err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(p.listers())
 	for _, prefix := range layout.Shards() {
-		g.Go(func() error { return p.copyShard(ctx, prefix) })
+		g.Go(func() error { return p.copyShard(ctx, prefix, there) })
 	}
 	return g.Wait()
 }
 
+const blobsPrefix = layout.Root + "blobs/"
+
+// lister lists one side.
+type lister func(ctx context.Context, s backends.ReadStore, prefix, after string) iter.Seq2[backends.Object, error]
+
+// blobsThere lists the destination's shards. Whether it has any blob is asked
+// once, which saves a first copy a request for each shard. If that fails, the
+// listings of the shards tell why.
+func (p *pass) blobsThere(ctx context.Context) (lister, error) {
+	for _, err := range p.list(ctx, p.dst, blobsPrefix, "") {
+		if errors.As(err, new(*Fault)) {
+			return nil, p.endOnFault(err)
+		}
+		return p.list, nil
+	}
+	return func(context.Context, backends.ReadStore, string, string) iter.Seq2[backends.Object, error] {
+		return func(func(backends.Object, error) bool) {}
+	}, nil
+}
+
 // copyShard merges both listings of one shard and has copied what is missing.
-func (p *pass) copyShard(ctx context.Context, prefix string) error {
+func (p *pass) copyShard(ctx context.Context, prefix string, there lister) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
@@ -40,7 +64,7 @@ func (p *pass) copyShard(ctx context.Context, prefix string) error {
 	}
 	sh := &shard{pass: p, name: prefix, before: st.Proved}
 	sh.window = newWindow(func(cursor string) { p.journal.advance(prefix, cursor) })
-	for pr, err := range verify.Merge(p.list(ctx, p.src, prefix, st.Cursor), p.list(ctx, p.dst, prefix, st.Cursor)) {
+	for pr, err := range verify.Merge(p.list(ctx, p.src, prefix, st.Cursor), there(ctx, p.dst, prefix, st.Cursor)) {
 		if err == nil {
 			err = errors.Join(p.Watch.pair(prefix, pr), sh.add(ctx, pr))
 		} else {
@@ -113,7 +137,7 @@ func (s *shard) add(ctx context.Context, pr verify.Pair) error {
 	s.tally.count(func(t *Totals) { t.Blobs++; t.BlobBytes += max(pr.Src.Size, 0) })
 	switch {
 	case pr.Dst == nil:
-	case unsizedPair(pr) && !s.before.Has(k.Digest):
+	case unsizedPair(pr) && (!s.before.Has(k.Digest) || s.toRecheck(k.Digest)):
 		s.start(pr.Key, func(ctx context.Context) error { return s.measure(ctx, k, pr) })
 		return nil
 	case unsizedPair(pr) || pr.Dst.Size == pr.Src.Size:
@@ -165,24 +189,18 @@ func otherSize(key string) error {
 }
 
 // measure asks for the sizes that no listing tells, of a blob that both sides
-// have and that this migration did not prove, and does what they call for.
+// have and that this migration did not prove or is to prove again, and does what
+// they call for.
 func (s *shard) measure(ctx context.Context, k layout.Key, pr verify.Pair) error {
-	src, err := s.sized(ctx, s.src, backends.Source, *pr.Src)
+	listed := pr.Src.Size
+	pr, err := s.sizedPair(ctx, pr)
 	if err != nil {
 		return s.blobFailed(ctx, k, err)
 	}
-	if pr.Src.Size < 0 {
-		s.tally.count(func(t *Totals) { t.BlobBytes += max(src.Size, 0) })
+	if listed < 0 {
+		s.tally.count(func(t *Totals) { t.BlobBytes += max(pr.Src.Size, 0) })
 	}
-	dst, err := s.sized(ctx, s.dst, backends.Destination, *pr.Dst)
-	if err != nil && !isMissing(err) {
-		return s.fail(ctx, err, pr.Key)
-	}
-	pr.Src, pr.Dst = &src, &dst
-	if isMissing(err) {
-		pr.Dst = nil
-	}
-	switch same := pr.Dst != nil && (unsizedPair(pr) || src.Size == dst.Size); {
+	switch same := pr.Dst != nil && (unsizedPair(pr) || pr.Src.Size == pr.Dst.Size); {
 	case same && s.toRecheck(k.Digest):
 		return s.recheck(ctx, k, pr)
 	case same:
@@ -194,7 +212,27 @@ func (s *shard) measure(ctx context.Context, k layout.Key, pr verify.Pair) error
 		s.wouldCopy(pr)
 		return nil
 	}
-	return s.copyBlob(ctx, k, src, pr.Dst != nil)
+	return s.copyBlob(ctx, k, *pr.Src, pr.Dst != nil)
+}
+
+// sizedPair is the pair with its sizes, which are asked for where the listings
+// did not tell, and without the destination's object if that is gone.
+func (e *engine) sizedPair(ctx context.Context, pr verify.Pair) (verify.Pair, error) {
+	if pr.Dst == nil || !unsizedPair(pr) {
+		return pr, nil
+	}
+	src, err := e.sized(ctx, e.src, backends.Source, *pr.Src)
+	if err != nil {
+		return pr, err
+	}
+	dst, err := e.sized(ctx, e.dst, backends.Destination, *pr.Dst)
+	switch {
+	case isMissing(err):
+		return verify.Pair{Key: pr.Key, Src: &src}, nil
+	case err != nil:
+		return pr, err
+	}
+	return verify.Pair{Key: pr.Key, Src: &src, Dst: &dst}, nil
 }
 
 // sized is the object with its size, which is asked for if it is not known.
@@ -202,16 +240,7 @@ func (e *engine) sized(ctx context.Context, store backends.ReadStore, side backe
 	if o.Size >= 0 {
 		return o, nil
 	}
-	err := e.retry(ctx, 0, func(int) (err error) {
-		o, err = e.stat(ctx, store, side, o.Key)
-		return err
-	}, side)
-	return o, err
-}
-
-func (s *shard) toRecheck(d digest.Digest) bool {
-	wanted := s.RecheckExisting || s.Recheck != nil && s.Recheck(d)
-	return wanted && !s.dry() && !s.rechecked.Has(d)
+	return e.ask(ctx, store, side, o.Key)
 }
 
 // present deals with a blob that the destination has, with the right size.

@@ -3,6 +3,7 @@ package migrate
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/regferry/regferry/backends"
@@ -13,6 +14,7 @@ import (
 // object after object fails after many.
 type breaker struct {
 	patience time.Duration
+	waiting  atomic.Bool // for a side to answer
 
 	mu    sync.Mutex
 	sides map[backends.Side]*spell
@@ -21,7 +23,7 @@ type breaker struct {
 // spell is how long it has gone badly on one side.
 type spell struct {
 	row  int       // objects that failed, with none getting through in between
-	away time.Time // when the first try met no answer, with none answered since; zero: it answers
+	away time.Time // when the first try met no answer, with nothing heard since; zero: it answers
 }
 
 // maxRow is how many objects may fail one after the other on one side before
@@ -46,6 +48,7 @@ func (b *breaker) tried(err error) error {
 	}
 	if s.away.IsZero() {
 		s.away = time.Now()
+		b.waiting.Store(true)
 	}
 	if away := time.Since(s.away); away >= b.patience {
 		return &Fault{fmt.Errorf("the %s has not answered for %v: %w", side, away.Round(time.Second), err)}
@@ -71,12 +74,23 @@ func (b *breaker) failed(err error) error {
 	return &Fault{err}
 }
 
-// answered takes note of a listing that went well. That objects can be listed
-// does not say that they can be read or written.
+// answered takes note of a listing that goes well, and of bytes that come or are
+// kept: it is called for each few of them, and while all is well it costs nothing.
+// That objects can be listed does not say that they can be read or written, nor
+// one part that another can.
 func (b *breaker) answered(side backends.Side) {
+	if !b.waiting.Load() {
+		return
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.spell(side).away = time.Time{}
+	for _, s := range b.sides {
+		if !s.away.IsZero() {
+			return
+		}
+	}
+	b.waiting.Store(false)
 }
 
 func (b *breaker) succeeded(sides ...backends.Side) {

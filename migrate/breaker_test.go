@@ -3,13 +3,17 @@ package migrate
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
 	"github.com/regferry/regferry/backends"
 	"github.com/regferry/regferry/backends/backendtest"
+	"github.com/regferry/regferry/verify/layout"
 )
 
 func failure(side backends.Side, class backends.Class) error {
@@ -93,4 +97,98 @@ func TestSourceErrorComesFirst(t *testing.T) {
 	if len(n.failures) == 0 {
 		t.Error("no failure")
 	}
+}
+
+// resetting is a source whose connections break at certain times.
+type resetting struct {
+	backends.ReadStore
+	opens atomic.Int64
+	quiet bool // nothing comes in between
+}
+
+func (r *resetting) Open(ctx context.Context, key string, offset int64) (backends.Body, error) {
+	b, err := r.ReadStore.Open(ctx, key, offset)
+	n := r.opens.Add(1)
+	if err != nil || n > 2 {
+		return b, err
+	}
+	part := int64(10)
+	if n == 1 {
+		time.Sleep(time.Second) // all listings have come to their ends
+	} else {
+		time.Sleep(10 * time.Minute)
+		if r.quiet {
+			part = 0
+		}
+	}
+	reset := &backends.Error{Op: "read", Key: key, Class: backends.Transient, Err: errors.New("connection reset")}
+	b.ReadCloser = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(io.LimitReader(b.ReadCloser, part), iotest.ErrReader(reset)), b.ReadCloser}
+	return b, nil
+}
+
+// A side whose bytes flow answers, however long an object takes: connections
+// that break long after one another are faults of their objects.
+func TestBytesAreAnAnswer(t *testing.T) {
+	for _, quiet := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			from := memory(t)
+			content := strings.Repeat("layer", 100)
+			put(t, from, layout.BlobKey(digestOf(content)), content)
+			dst := memory(t)
+			_, err := Run(t.Context(), &resetting{ReadStore: from, quiet: quiet}, dst, quick())
+			if quiet {
+				if !errors.As(err, new(*Fault)) || !strings.Contains(err.Error(), "has not answered for 10m") {
+					t.Errorf("%v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			same(t, treeOf(t, dst), treeOf(t, from))
+		})
+	}
+}
+
+// So are the parts that a destination has, and the objects of a listing.
+func TestOtherAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for what, answer := range map[string]func(e *engine) error{
+			"a part": func(e *engine) error { return (&content{engine: e}).save(backends.Upload{}) },
+			"an object of a listing": func(e *engine) error {
+				for _, err := range (&pass{engine: e}).list(t.Context(), e.dst, "", "") {
+					return err
+				}
+				return errors.New("nothing is listed")
+			},
+			"what is proved there": func(e *engine) error {
+				err := e.proveThere(t.Context(), backends.Object{Key: "a", Size: 2}, digestOf("x"))
+				if backends.ClassOf(err) != backends.Corrupt {
+					return err
+				}
+				return nil
+			},
+		} {
+			dst := memory(t)
+			put(t, dst, "a", "x")
+			put(t, dst, "b", "x")
+			e, err := newEngine(memory(t), dst, quick())
+			if err != nil {
+				t.Fatal(err)
+			}
+			away := failure(backends.Destination, backends.Transient)
+			for range 3 {
+				if err := e.breaker.tried(away); err != nil {
+					t.Errorf("%s: %v", what, err)
+				}
+				time.Sleep(DefaultPatience)
+				if err := answer(e); err != nil {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+		}
+	})
 }

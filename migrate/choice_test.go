@@ -1,12 +1,16 @@
 package migrate
 
 import (
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/backends/backendtest"
 	"github.com/regferry/regferry/verify"
 	"github.com/regferry/regferry/verify/layout"
 	"github.com/regferry/regferry/verify/layout/layouttest"
@@ -101,6 +105,60 @@ func TestChoiceRechecks(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	same(t, treeOf(t, dst), whole)
+}
+
+// So it does for what an earlier run has proved, and so does a sample.
+func TestChoiceRechecksWhatWasProved(t *testing.T) {
+	dir, made := small(t)
+	layer := layerOf(t, made)
+	repo := strings.Split(tagsNeeding(made, layer)[0], ":")[0]
+	for name, ask := range map[string]func(o *Options){
+		"all":    func(o *Options) { o.RecheckExisting = true },
+		"sample": func(o *Options) { o.Recheck = func(d digest.Digest) bool { return d == layer } },
+	} {
+		for _, moved := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, "/moved ", moved), func(t *testing.T) {
+				dst := memory(t)
+				o := quick()
+				o.Checkpoint, o.Repositories = filepath.Join(tempDir(t), "c"), []string{repo}
+				transfer(t, reader(t, dir), dst, o)
+				whole := treeOf(t, dst)
+				if c := new(backendtest.Counter); !moved {
+					transfer(t, reader(t, dir), c.Wrap(dst), o)
+					if c.Stats.Load() > 0 {
+						t.Errorf("%d Stats where nothing is asked for", c.Stats.Load())
+					}
+				}
+				rotten := []byte(whole[layout.BlobKey(layer)])
+				rotten[0] ^= 1
+				put(t, dst, layout.BlobKey(layer), string(rotten))
+				if moved {
+					put(t, dst, aTagKey(made), string(made.Repositories[0].Revisions[0]))
+				}
+				ask(&o)
+				o.Final = true
+				s, err := Run(t.Context(), reader(t, dir), dst, o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				clean(t, s.Last())
+				rechecked := int64(0)
+				for _, p := range s.Passes {
+					rechecked += p.Rechecked
+				}
+				blobs := int64(0)
+				for key := range whole {
+					if layout.Parse(key).Kind == layout.Blob {
+						blobs++
+					}
+				}
+				if s.Passes[0].Replaced != 1 || name == "all" && rechecked != blobs-1 || name == "sample" && rechecked != 0 {
+					t.Errorf("%d rechecked of %d: %+v", rechecked, blobs, s.Passes)
+				}
+				same(t, treeOf(t, dst), whole)
+			})
+		}
+	}
 }
 
 // Damage outside the choice is none of it.

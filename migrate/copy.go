@@ -32,7 +32,7 @@ func (e *engine) copy(ctx context.Context, o backends.Object, d digest.Digest) (
 }
 
 func (e *engine) copyOnce(ctx context.Context, o backends.Object, d digest.Digest) error {
-	from := e.journal.upload(o.Key)
+	from := e.unfinished(o.Key, d)
 	if from.Token == "" && e.copyByService(ctx, o, d) {
 		return nil
 	}
@@ -48,6 +48,17 @@ func (e *engine) copyOnce(ctx context.Context, o backends.Object, d digest.Diges
 		err = e.put(ctx, o, d, backends.Upload{})
 	}
 	return err
+}
+
+// unfinished is where an earlier try stopped, if the whole can be proved in the
+// end. Else it may have been part of another version of the object, and nothing
+// would tell.
+func (e *engine) unfinished(key string, d digest.Digest) backends.Upload {
+	if verify.Provable(d) {
+		return e.journal.upload(key)
+	}
+	e.journal.dropUpload(key)
+	return backends.Upload{}
 }
 
 // minByService is the size from which on a copy by the service, which takes
@@ -75,10 +86,11 @@ func (e *engine) copyByService(ctx context.Context, o backends.Object, d digest.
 
 func (e *engine) put(ctx context.Context, o backends.Object, d digest.Digest, from backends.Upload) error {
 	c := content{engine: e, object: o, digest: d, from: from}
-	_, err := e.out.Put(ctx, o.Key, backends.Content{
-		Size: o.Size, Digest: d, Open: c.open, From: c.from,
-		Saved: c.save,
-	})
+	content := backends.Content{Size: o.Size, Digest: d, Open: c.open, From: c.from}
+	if verify.Provable(d) {
+		content.Saved = c.save
+	}
+	_, err := e.out.Put(ctx, o.Key, content)
 	if err != nil {
 		e.progress.moved(-c.moved)
 	}
@@ -112,6 +124,7 @@ type content struct {
 
 func (c *content) save(u backends.Upload) error {
 	c.saved = true
+	c.breaker.answered(backends.Destination)
 	return c.journal.saveUpload(c.object.Key, u)
 }
 
@@ -149,13 +162,28 @@ type sourceReader struct {
 func (r *sourceReader) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
 	r.c.count(int64(n))
+	if n > 0 {
+		r.c.breaker.answered(backends.Source)
+	}
 	if err != nil && err != io.EOF { //nolint:errorlint // io.Reader's contract is the bare value
 		err = backends.At(backends.Source, err)
 	}
 	return n, err
 }
 
-// stat asks one side for one object.
+// ask is stat, tried again. That it went well does not say that objects can be
+// read or written.
+func (e *engine) ask(ctx context.Context, s backends.ReadStore, side backends.Side, key string) (o backends.Object, err error) {
+	err = e.retry(ctx, 0, func(int) error {
+		if o, err = e.stat(ctx, s, side, key); err == nil {
+			e.breaker.answered(side)
+		}
+		return err
+	})
+	return o, err
+}
+
+// stat asks one side for one object, once.
 func (e *engine) stat(ctx context.Context, s backends.ReadStore, side backends.Side, key string) (backends.Object, error) {
 	release, err := e.limits.request(ctx)
 	if err != nil {
@@ -183,9 +211,18 @@ func (e *engine) proveThere(ctx context.Context, o backends.Object, d digest.Dig
 			return backends.At(backends.Destination, err)
 		}
 		r := verify.NewReader(b, o.Key, o.Size, d)
-		_, err = io.Copy(io.Discard, r)
+		_, err = io.Copy(heardFrom{e}, r)
 		return backends.At(backends.Destination, errors.Join(err, r.Close()))
 	}, backends.Destination)
+}
+
+// heardFrom discards what is read from the destination and takes note that it
+// answers.
+type heardFrom struct{ *engine }
+
+func (h heardFrom) Write(p []byte) (int, error) {
+	h.breaker.answered(backends.Destination)
+	return len(p), nil
 }
 
 var errNotStored = errors.New("the service keeps no digest of it")
@@ -210,14 +247,19 @@ func (e *engine) storedDigest(ctx context.Context, o backends.Object, d digest.D
 	return &backends.Error{Side: backends.Destination, Op: "stat", Key: o.Key, Class: backends.Corrupt, Err: wrong}
 }
 
-// copied notes a blob that has just been put.
+// copied notes a blob that has just been put, unless a Sync has lost it since.
 func (p *pass) copied(shard string, k layout.Key) {
 	p.blobs.Add(k.Digest)
-	if p.RecheckExisting {
+	if p.chosen(k.Digest) {
 		p.rechecked.Add(k.Digest)
 	}
 	if verify.Provable(k.Digest) {
 		p.journal.proved(shard, k.Digest)
+	}
+	if p.failedBefore(k.String()) != nil {
+		p.forget(k.Digest)
+	}
+	if verify.Provable(k.Digest) {
 		return
 	}
 	p.tally.count(func(t *Totals) { t.Unproved++ })

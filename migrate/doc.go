@@ -7,7 +7,8 @@
 //
 // [Run] makes passes. A pass goes through the blobs first, in 256 shards of
 // their digests, each a merge of two sorted listings: what the destination has
-// is known without a request per object. It keeps 8 bytes a blob of what it
+// is known without a request per object, and that it has nothing yet with a
+// single one. It keeps 8 bytes a blob of what it
 // saw or put there. Then it merges flat listings of the repositories, and those
 // that differ, or whose closures this migration has not proved yet, are worked
 // on one by one: listed in the reverse of the registry's order of writing
@@ -43,7 +44,8 @@
 //
 // A repository whose closures were all proved is not judged again as long as
 // both sides are equal; one with damage is, in each pass, so that damage is
-// reported by each run and not only by the first.
+// reported by each run and not only by the first. What is to be rechecked needs
+// no judgement: with a choice of repositories it is what their links name.
 //
 // A SyncError during the work on a repository holds back all its tags for this
 // pass. Which closure the lost object belongs to is not known without asking

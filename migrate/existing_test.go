@@ -6,7 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/backends/backendtest"
 	"github.com/regferry/regferry/verify/layout"
 	"github.com/regferry/regferry/verify/report"
 )
@@ -238,5 +241,41 @@ func TestUnprovableOfAnotherSize(t *testing.T) {
 	got, n = transfer(t, reader(t, dir), fine, quick())
 	if got.Unproved != 1 || n.kinds()[report.Unproved] != 1 || treeOf(t, fine)[key] != "twelve bytes" {
 		t.Errorf("%+v", got)
+	}
+}
+
+// Nor is it on behalf of a tag, without a blob pass.
+func TestUnprovableOfAnotherSizeInAChoice(t *testing.T) {
+	dir, made := small(t)
+	d := digest.Digest("blake3:" + strings.Repeat("ab", 32))
+	write(t, dir, layout.BlobKey(d), "twelve bytes")
+	write(t, dir, layout.LayerKey(made.Repositories[0].Name, d), string(d))
+	dst := memory(t)
+	put(t, dst, layout.BlobKey(d), "nine byte")
+	o := quick()
+	o.Repositories = []string{"**"}
+	got, n := transfer(t, reader(t, dir), dst, o)
+	if got.Failed != 1 || len(n.failures) != 1 || n.failures[0].Class != backends.Unsupported.Error() || treeOf(t, dst)[layout.BlobKey(d)] != "nine byte" {
+		t.Errorf("%+v, %+v", got, n.failures)
+	}
+}
+
+// A blob is corrupt at the source, and whether the destination's is good cannot
+// be found out: that is a failure, and what needs it is no damage of the source.
+func TestUnreadableInsteadOfCorrupt(t *testing.T) {
+	for _, class := range []backends.Class{backends.Transient, backends.Denied} {
+		f := newFaulty(t, memory(t))
+		for key, content := range treeOf(t, reader(t, f.dir)) {
+			if layout.Parse(key).Kind == layout.Blob {
+				put(t, f.bare, key, content)
+			}
+		}
+		write(t, f.dir, f.key, "corrupt, and of another size")
+		f.to.On("open", backendtest.Key(f.key), backendtest.Fail(class).Always())
+		got, n := f.run()
+		if got.Corrupt != 1 || got.TagsBroken != 0 || got.Failed != 1 || got.Held == 0 || n.failures[0].Side != string(backends.Destination) {
+			t.Errorf("%+v, %+v", got, n.failures)
+		}
+		treeOf(t, f.bare).sound(t)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -111,9 +112,12 @@ func TestPassingFaults(t *testing.T) {
 		"index link: put": func(f *faulty) {
 			f.to.On("put", isKind(layout.TagIndexLink), backendtest.Fail(backends.Transient).Times(3))
 		},
-		"listing of the source":   func(f *faulty) { f.from.On("list", once(), backendtest.Fail(backends.Transient).Always()) },
-		"listing, half-way":       func(f *faulty) { f.from.On("list", nil, backendtest.FailAfter(1, backends.Transient).Always()) },
-		"listing of the other":    func(f *faulty) { f.to.On("list", once(), backendtest.Fail(backends.Throttled).Always()) },
+		"listing of the source": func(f *faulty) { f.from.On("list", once(), backendtest.Fail(backends.Transient).Always()) },
+		"listing, half-way":     func(f *faulty) { f.from.On("list", nil, backendtest.FailAfter(1, backends.Transient).Always()) },
+		"listing of the other":  func(f *faulty) { f.to.On("list", once(), backendtest.Fail(backends.Throttled).Always()) },
+		"first look at the blobs": func(f *faulty) {
+			f.to.On("list", backendtest.Key(blobsPrefix), backendtest.Fail(backends.Denied).Always())
+		},
 		"a manifest changes once": func(f *faulty) { f.from.On("open", backendtest.Key(f.manifest()), backendtest.Flip(3).Times(1)) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -126,6 +130,40 @@ func TestPassingFaults(t *testing.T) {
 			f.whole(got)
 		})
 	}
+}
+
+// So are the questions that a choice of repositories asks for each blob, and
+// those about unknown objects.
+func TestPassingFaultsOfStats(t *testing.T) {
+	f := newFaulty(t, memory(t))
+	write(t, f.dir, layout.LayersPrefix(f.made.Repositories[0].Name)+"README", "x")
+	f.o.Repositories = []string{"**"}
+	f.from.On("stat", once(), backendtest.Fail(backends.Transient).Always())
+	f.to.On("stat", once(), backendtest.Fail(backends.Throttled).Always())
+	got, n := f.run()
+	if len(n.failures) > 0 {
+		t.Errorf("%d failures, %+v", len(n.failures), n.failures[0])
+	}
+	f.whole(got)
+}
+
+// An unknown object that the destination says nothing of has failed, and the
+// next run looks at it again.
+func TestUnknownObjectThatCannotBeAskedFor(t *testing.T) {
+	f := newFaulty(t, memory(t))
+	key := layout.LayersPrefix(f.made.Repositories[0].Name) + "README"
+	write(t, f.dir, key, "x")
+	put(t, f.bare, key, "y")
+	f.o.Checkpoint = filepath.Join(tempDir(t), "c")
+	broken := true
+	f.to.On("stat", func(k string) bool { return broken && k == key }, backendtest.Fail(backends.Denied).Always())
+	got, n := f.run()
+	if got.Failed != 1 || len(n.failures) != 1 || n.failures[0].Key != key || n.failures[0].Side != string(backends.Destination) {
+		t.Errorf("%+v, %+v", got, n.failures)
+	}
+	broken = false
+	got, _ = f.run()
+	f.whole(got)
 }
 
 // once matches each key the first time.
@@ -315,6 +353,19 @@ func TestSideThatIsGivenUp(t *testing.T) {
 	}
 }
 
+// That it answers for each object is no success of any.
+func TestSideThatOnlyTells(t *testing.T) {
+	f := newFaulty(t, memory(t))
+	f.dir, f.made = registry(t, layouttest.Shape{Seed: 1, Repositories: 1, Tags: 40, Layers: 3})
+	f.src = f.from.WrapRead(reader(t, f.dir))
+	f.o.Repositories, f.o.Workers = []string{"**"}, 1
+	f.from.On("open", func(key string) bool { return layout.Parse(key).Kind == layout.Blob }, backendtest.Fail(backends.Denied).Always())
+	s, err := Run(t.Context(), f.src, f.dst, f.o)
+	if !errors.As(err, new(*Fault)) || backends.SideOf(err) != backends.Source {
+		t.Errorf("%+v, %v", s.Last(), err)
+	}
+}
+
 // Failures with successes in between are those of objects, however many.
 func TestManyFailuresAreNoFault(t *testing.T) {
 	f := newFaulty(t, memory(t))
@@ -360,6 +411,7 @@ func TestListingThatFails(t *testing.T) {
 					write(t, f.dir, layout.Root+"OTHERS", "x")
 					write(t, f.dir, f.key[:strings.LastIndex(f.key, "/"+f.layer.Encoded())]+"/0/x", "a neighbour")
 					f.o.Also = []string{"lost+found/"}
+					put(t, f.bare, f.manifest(), treeOf(t, reader(t, f.dir))[f.manifest()]) // else no shard of it is listed
 					match := prefix(f)
 					broken := true
 					faults(f).On("list", func(p string) bool { return broken && p == match }, fault.Always())

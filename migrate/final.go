@@ -13,10 +13,13 @@ import (
 
 // checkClosures judges every tag of the destination from the destination
 // alone, after a pass that found nothing to do. A tag that is broken there and
-// was found broken at the source is the source's damage; any other is not.
+// was found broken at the source is the source's damage; any other is not. One
+// that cannot be read has failed, and nothing is known of it.
 func (p *pass) checkClosures(ctx context.Context) error {
 	p.progress.enter("closures")
-	a := verify.Audit{Store: p.dst, Match: p.globs.Match, Workers: p.Workers}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	a := verify.Audit{Store: p.dst, Match: p.globs.Match, Workers: p.Workers, Pause: p.pauseOn(backends.Destination)}
 	if !p.globs.Some() {
 		a.Blob = func(_ context.Context, d digest.Digest) error {
 			if p.blobs.Has(d) {
@@ -25,7 +28,14 @@ func (p *pass) checkClosures(ctx context.Context) error {
 			return absentAt(backends.Destination, layout.BlobKey(d))
 		}
 	}
-	err := a.Tags(ctx, p.closureFound)
+	err := a.Tags(ctx, func(v verify.TagVerdict) {
+		if err := p.closureFound(ctx, v); err != nil {
+			end(err)
+		}
+	})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	return backends.At(backends.Destination, err)
 }
 
@@ -33,14 +43,24 @@ func absentAt(side backends.Side, key string) error {
 	return &backends.Error{Side: side, Op: "stat", Key: key, Class: backends.NotFound}
 }
 
-func (p *pass) closureFound(v verify.TagVerdict) {
-	if v.Err == nil && v.Verdict.Whole() {
+func (p *pass) closureFound(ctx context.Context, v verify.TagVerdict) error {
+	if v.Err == nil {
+		p.breaker.succeeded(backends.Destination)
+	}
+	switch {
+	case v.Err == nil && v.Verdict.Whole():
 		p.tally.count(func(t *Totals) { t.TagsChecked++ })
-		return
+		return nil
+	case p.brokenTags.Has(tagName(v.Repository, v.Tag)):
+		return nil
+	case v.Err != nil && !isMissing(v.Err) && backends.ClassOf(v.Err) != backends.Corrupt:
+		return p.fail(ctx, backends.At(backends.Destination, v.Err), layout.TagKey(v.Repository, v.Tag))
 	}
-	if p.brokenTags.Has(tagName(v.Repository, v.Tag)) {
-		return
-	}
+	p.damaged(v)
+	return nil
+}
+
+func (p *pass) damaged(v verify.TagVerdict) {
 	f := report.Finding{
 		Kind: report.TagIncomplete, Side: report.Destination, Severity: report.Damage,
 		Key: layout.TagKey(v.Repository, v.Tag), Repository: v.Repository, Tag: v.Tag, Digest: v.Digest,

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/regferry/regferry/backends"
 	"github.com/regferry/regferry/backends/backendtest"
@@ -187,4 +189,63 @@ func TestFinalWithoutAListing(t *testing.T) {
 	if !errors.Is(err, backends.Denied) || backends.SideOf(err) != backends.Destination {
 		t.Errorf("%+v, %v", s, err)
 	}
+}
+
+// The closing check tries again what passes by itself.
+func TestFinalPassingFaults(t *testing.T) {
+	for _, choice := range [][]string{nil, {"**"}} {
+		for op, fault := range map[string]backendtest.Fault{
+			"list": backendtest.FailAfter(1, backends.Transient), "open": backendtest.Fail(backends.Throttled),
+			"open: half-way": backendtest.FailAfter(10, backends.Transient), "open: a bit": backendtest.Flip(3), "stat": backendtest.Fail(backends.Transient),
+		} {
+			if op == "stat" && choice == nil {
+				continue // the listings answer
+			}
+			t.Run(op+strings.Join(choice, ""), func(t *testing.T) {
+				dir, made := small(t)
+				o := quick()
+				o.Final, o.Progress, o.Repositories = true, new(Progress), choice
+				f := backendtest.NewFaults(t)
+				first := once()
+				f.On(strings.TrimSuffix(strings.TrimSuffix(op, ": half-way"), ": a bit"), func(key string) bool {
+					return o.Progress.Snapshot().Phase == "closures" && (op != "open: a bit" || layout.Parse(key).Kind == layout.Blob) && first(key)
+				}, fault.Always())
+				got, n := transfer(t, reader(t, dir), f.Wrap(memory(t)), o)
+				clean(t, got)
+				if len(n.failures)+len(n.findings) > 0 || got.TagsChecked != int64(len(made.TagNames())) {
+					t.Errorf("%+v, %+v", got, n)
+				}
+			})
+		}
+	}
+}
+
+// What cannot be read is not known to be damaged, and is not done either.
+func TestFinalThatCannotRead(t *testing.T) {
+	for _, class := range []backends.Class{backends.Transient, backends.Denied} {
+		dir, made := small(t)
+		o := quick()
+		o.Final, o.Progress = true, new(Progress)
+		f := backendtest.NewFaults(t)
+		key := layout.BlobKey(made.Repositories[0].Tags["1.0"])
+		f.On("open", func(k string) bool { return k == key && o.Progress.Snapshot().Phase == "closures" }, backendtest.Fail(class).Always())
+		got, n := transfer(t, reader(t, dir), f.Wrap(memory(t)), o)
+		if got.Damaged != 0 || got.Failed == 0 || got.TagsChecked+got.Failed != int64(len(made.TagNames())) || n.failures[0].Side != string(backends.Destination) || n.failures[0].Class != class.Error() {
+			t.Errorf("%+v, %+v", got, n.failures)
+		}
+	}
+}
+
+// A destination that goes away during the check ends the run.
+func TestFinalAndNobodyAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, _ := small(t)
+		o := Options{Final: true, Progress: new(Progress), Patience: 2 * time.Second}
+		f := backendtest.NewFaults(t)
+		f.On("open", func(string) bool { return o.Progress.Snapshot().Phase == "closures" }, backendtest.Fail(backends.Transient).Always())
+		s, err := Run(t.Context(), reader(t, dir), f.Wrap(memory(t)), o)
+		if !errors.As(err, new(*Fault)) || backends.SideOf(err) != backends.Destination {
+			t.Errorf("%+v, %v", s, err)
+		}
+	})
 }

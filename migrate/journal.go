@@ -128,6 +128,14 @@ func (j journal) proved(shard string, d digest.Digest) {
 	}
 }
 
+// unprove takes back what was proved since the last commit: a Sync has lost
+// some of it.
+func (j journal) unprove() {
+	if j.file != nil {
+		j.file.Unprove()
+	}
+}
+
 // provedName stands for a repository where digests stand for blobs.
 func provedName(repository string) digest.Digest { return digest.FromString(repository) }
 

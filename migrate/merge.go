@@ -15,7 +15,23 @@ func (p *pass) list(ctx context.Context, s backends.ReadStore, prefix, after str
 	if s == p.dst {
 		side = backends.Destination
 	}
-	pause := func(ctx context.Context, try int, broken error) error {
+	return func(yield func(backends.Object, error) bool) {
+		for o, err := range verify.List(ctx, s, prefix, after, p.pauseOn(side)) {
+			if err == nil {
+				p.breaker.answered(side)
+			}
+			if !yield(o, err) || err != nil {
+				return
+			}
+		}
+		p.breaker.answered(side)
+	}
+}
+
+// pauseOn waits before something is tried again that a side did not answer,
+// unless that has lasted for too long.
+func (p *pass) pauseOn(side backends.Side) func(context.Context, int, error) error {
+	return func(ctx context.Context, try int, broken error) error {
 		if cancelled(ctx, broken) {
 			return broken
 		}
@@ -24,13 +40,5 @@ func (p *pass) list(ctx context.Context, s backends.ReadStore, prefix, after str
 		}
 		p.Watch.retry(backends.At(side, broken))
 		return p.pause(ctx, try)
-	}
-	return func(yield func(backends.Object, error) bool) {
-		for o, err := range verify.List(ctx, s, prefix, after, pause) {
-			if !yield(o, err) || err != nil {
-				return
-			}
-		}
-		p.breaker.answered(side)
 	}
 }

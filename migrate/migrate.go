@@ -104,7 +104,7 @@ type engine struct {
 	journal       journal
 	progress      *Progress
 	globs         verify.Globs
-	rechecked     verify.Set // blobs that were read, or written, in this run, with RecheckExisting
+	rechecked     verify.Set // blobs that were read, or written, in this run, of those to be rechecked
 	before        provedSet  // repositories whose every closure was proved by earlier runs
 	doubtedBefore provedSet  // proved ones where earlier runs saw damage
 	noted         verify.Set // those whose doubt this run's checkpoint has

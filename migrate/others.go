@@ -101,7 +101,7 @@ func (s *shard) other(ctx context.Context, k layout.Key, pr verify.Pair) error {
 		s.noteUnknown(k, pr.Key)
 	}
 	if s.dry() {
-		if pr.Dst == nil || pr.Dst.Size != pr.Src.Size {
+		if differs(pr) {
 			s.tally.count(func(t *Totals) { t.UnknownDone++; t.UnknownBytes += max(pr.Src.Size, 0) })
 		}
 		return nil
@@ -131,6 +131,10 @@ const maxCompare = 1 << 20
 
 // carry copies an object byte for byte unless the destination has it already.
 func (p *pass) carry(ctx context.Context, pr verify.Pair) error {
+	pr, err := p.sizedPair(ctx, pr)
+	if err != nil {
+		return p.otherFailed(ctx, pr.Key, err)
+	}
 	if pr.Dst != nil && pr.Dst.Size == pr.Src.Size {
 		same, err := p.sameContent(ctx, pr)
 		if err != nil {

@@ -78,6 +78,68 @@ func TestUnknownObjects(t *testing.T) {
 	}
 }
 
+// Whatever lies in a tag's directory shows as that tag: it waits for the tag.
+func TestUnknownObjectsOfHiddenTags(t *testing.T) {
+	for _, name := range []string{".DS_Store", "current/link~", "@eaDir/x/y"} {
+		for what, hide := range map[string]func(f *faulty, g *groups) (again func()){
+			"held": func(f *faulty, _ *groups) func() {
+				broken := true
+				f.from.On("open", func(key string) bool { return broken && key == f.key }, backendtest.Fail(backends.Denied).Always())
+				return func() { broken = false }
+			},
+			"withheld": func(f *faulty, _ *groups) func() {
+				whole := treeOf(t, reader(t, f.dir))[f.key]
+				remove(t, f.dir, f.key)
+				f.o.WithholdBroken = true
+				return func() { write(t, f.dir, f.key, whole) }
+			},
+			"lost": func(f *faulty, g *groups) func() {
+				name, tag, _ := strings.Cut(tagsNeeding(f.made, f.layer)[0], ":")
+				g.lose = func(key string) bool { return key == layout.TagKey(name, tag) }
+				return func() { g.lose = nil }
+			},
+		} {
+			t.Run(what+"/"+strings.ReplaceAll(name, "/", "|"), func(t *testing.T) {
+				g := &groups{Store: memory(t)}
+				f := newFaulty(t, g)
+				again := hide(f, g)
+				repo, tag, _ := strings.Cut(tagsNeeding(f.made, f.layer)[0], ":")
+				stray := layout.TagsPrefix(repo) + tag + "/" + name
+				write(t, f.dir, stray, "x")
+				_, n := transfer(t, f.src, g, f.o)
+				after := treeOf(t, g.Store)
+				after.sound(t)
+				if slices.Contains(after.shown(), repo+":"+tag) {
+					t.Errorf("%s:%s is shown", repo, tag)
+				}
+				if n.kinds()[report.Skipped] != 1 {
+					t.Errorf("%+v", n.findings)
+				}
+				again()
+				got, n := transfer(t, f.src, g, f.o)
+				clean(t, got)
+				same(t, treeOf(t, g.Store), treeOf(t, reader(t, f.dir)))
+				if n.kinds()[report.Skipped] != 0 {
+					t.Errorf("%+v", n.findings)
+				}
+			})
+		}
+	}
+}
+
+// Where the source shows no more than a stray file, the destination shows nothing.
+func TestUnknownObjectsOfNoTag(t *testing.T) {
+	dir, made := small(t)
+	whole := treeOf(t, reader(t, dir))
+	write(t, dir, layout.TagsPrefix(made.Repositories[0].Name)+"gone/.DS_Store", "x")
+	dst := memory(t)
+	o := quick()
+	o.Final = true
+	got, _ := transfer(t, reader(t, dir), dst, o)
+	clean(t, got)
+	same(t, treeOf(t, dst), whole)
+}
+
 // Uploads and leftovers stay where they are, and are counted.
 func TestSkipped(t *testing.T) {
 	dir, made := small(t)

@@ -95,11 +95,19 @@ func (e *engine) lose(ctx context.Context, f *backends.Error) error {
 	if p == nil {
 		return nil // it has put and asked nothing yet
 	}
+	// Failed first, and then taken out: see copied, which goes the other way round.
+	err := p.fail(ctx, backends.At(backends.Destination, f), f.Key)
 	if k := layout.Parse(f.Key); k.Kind == layout.Blob {
-		p.blobs.Remove(k.Digest)
+		p.forget(k.Digest)
 	}
 	e.lost.Add(1)
-	return p.fail(ctx, backends.At(backends.Destination, f), f.Key)
+	return err
+}
+
+func (p *pass) forget(d digest.Digest) {
+	p.blobs.Remove(d)
+	p.rechecked.Remove(d)
+	p.journal.unprove()
 }
 
 // fail records that one object could not be transferred. It returns a *Fault

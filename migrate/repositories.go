@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/regferry/regferry/backends"
@@ -28,7 +29,7 @@ func (p *pass) copyRepositories(ctx context.Context) error {
 	for _, prefix := range p.partitions() {
 		lists.Go(func() error {
 			err := p.survey(ctx, prefix, func(s *surveyed) {
-				work.Go(func() error { return p.endOnFault(p.copyRepository(ctx, s)) })
+				work.Go(func() error { return p.endOnFault(p.workOn(ctx, s)) })
 			})
 			if err != nil {
 				work.Go(func() error { return err }) // ends the work that is under way
@@ -73,6 +74,8 @@ type surveyed struct {
 	moved                   int           // tags that the destination lacks or has with other content
 	unsure                  []verify.Pair // tags, to be compared
 	other                   bool          // something else is missing
+	same                    bool          // nothing is missing, and all closures were proved
+	recheck                 []digest.Digest
 }
 
 // maxUnsure is how many tags wait to be compared before a batch is.
@@ -138,12 +141,14 @@ func (p *pass) look(ctx context.Context, at *surveyed, k layout.Key, pr verify.P
 		}
 		return nil
 	}
-	differs := pr.Dst == nil || pr.Dst.Size >= 0 && pr.Src.Size >= 0 && pr.Dst.Size != pr.Src.Size
+	differs := differs(pr)
 	switch k.Kind {
 	case layout.LayerLink:
 		at.layers++
+		p.linkToRecheck(at, k.Digest)
 	case layout.RevisionLink:
 		at.revisions++
+		p.linkToRecheck(at, k.Digest)
 	case layout.TagLink:
 		at.tags++
 		return p.lookTag(ctx, at, pr, differs)
@@ -159,6 +164,12 @@ func (p *pass) look(ctx context.Context, at *surveyed, k layout.Key, pr verify.P
 		at.links++
 	}
 	return nil
+}
+
+// differs says that the destination lacks what the source has, or that the
+// listings tell sizes that are not the same.
+func differs(pr verify.Pair) bool {
+	return pr.Dst == nil || !unsizedPair(pr) && pr.Dst.Size != pr.Src.Size
 }
 
 // lookUnknown leaves to the protocol what lies where it lists, and carries
@@ -269,13 +280,25 @@ func (p *pass) decide(ctx context.Context, at *surveyed, work func(*surveyed)) e
 		})
 		return nil
 	}
-	if at.links+at.moved > 0 || at.other || !p.isProved(at.name) {
-		work(at)
-		return nil
+	at.same = at.links+at.moved == 0 && !at.other && p.isProved(at.name)
+	if at.same {
+		p.Shared.proved.Add(provedName(at.name)) // maybe by an earlier run: a hint asks no checkpoint
+		p.Recorder.Repository(report.Repository{Name: at.name, Tags: at.tags, Revisions: at.revisions, Layers: at.layers})
 	}
-	p.Shared.proved.Add(provedName(at.name)) // maybe by an earlier run: a hint asks no checkpoint
-	p.Recorder.Repository(report.Repository{Name: at.name, Tags: at.tags, Revisions: at.revisions, Layers: at.layers})
+	if !at.same || len(at.recheck) > 0 {
+		work(at)
+	}
 	return nil
+}
+
+// workOn does what the survey of a repository calls for.
+func (p *pass) workOn(ctx context.Context, s *surveyed) error {
+	if !s.same {
+		if err := p.copyRepository(ctx, s); err != nil {
+			return err
+		}
+	}
+	return p.recheckBlobs(ctx, s)
 }
 
 // extraTag counts a tag that only the destination has. Only a mirror deletes.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -26,6 +27,7 @@ type repository struct {
 	*pass
 	name      string
 	tags      []*tag
+	byName    map[string]*tag
 	revisions []*revision
 	rest      []string // unknown objects and signature links that the destination lacks
 	closure   verify.Closure
@@ -154,10 +156,14 @@ func (r *repository) readRevision(ctx context.Context, v *revision) error {
 	return nil
 }
 
-// linkThere says that the destination has a link of the right size. Links but
-// those of tags are written once and never change.
+// linkThere says that the destination has a link of the right size, or of one
+// that a listing does not tell. Links but those of tags are written once and
+// never change. What is empty is none.
 func linkThere(pr verify.Pair) bool {
-	return pr.Dst != nil && (pr.Src == nil || pr.Dst.Size == pr.Src.Size || pr.Dst.Size < 0)
+	if pr.Dst == nil || pr.Dst.Size == 0 {
+		return false
+	}
+	return pr.Src == nil || pr.Dst.Size == pr.Src.Size || pr.Src.Size != 0 && unsizedPair(pr)
 }
 
 // later notes what is carried when the tags are in place.
@@ -187,6 +193,7 @@ func (r *repository) copyLayers(ctx context.Context) error {
 			r.later(k, pr)
 		case linkThere(pr):
 			r.layers.Add(k.Digest)
+		case pr.Src == nil: // empty, and the destination's alone
 		default:
 			b.do(func(ctx context.Context) error { return r.copyLayer(ctx, k.Digest) })
 		}
@@ -357,21 +364,67 @@ func (r *repository) unsound() {
 func (r *repository) copyRest(ctx context.Context) error {
 	return each(ctx, r.Workers, len(r.rest), func(ctx context.Context, i int) error {
 		key := r.rest[i]
-		if layout.Parse(key).Kind != layout.Unknown {
-			if _, err := r.copyLink(ctx, key); err != nil {
-				r.unsound()
-				return r.fail(ctx, err, key)
-			}
-			return nil
+		if layout.Parse(key).Kind == layout.Unknown {
+			return r.carryUnknown(ctx, key)
 		}
-		o, err := r.stat(ctx, r.src, backends.Source, key)
-		if err != nil {
-			return r.otherFailed(ctx, key, err)
+		if _, err := r.copyLink(ctx, key); err != nil {
+			r.unsound()
+			return r.fail(ctx, err, key)
 		}
-		pr := verify.Pair{Key: key, Src: &o}
-		if d, err := r.stat(ctx, r.dst, backends.Destination, key); err == nil {
-			pr.Dst = &d
-		}
-		return r.carry(ctx, pr)
+		return nil
+	})
+}
+
+func (r *repository) carryUnknown(ctx context.Context, key string) error {
+	if name, ok := r.hidden(key); ok {
+		r.keptBack(key, name)
+		return nil
+	}
+	if err := r.carryAsked(ctx, key); err != nil {
+		return err
+	}
+	if r.failedBefore(key) != nil {
+		r.unsound() // else the next run may find all links equal and not come here
+	}
+	return nil
+}
+
+func (r *repository) carryAsked(ctx context.Context, key string) error {
+	src, err := r.ask(ctx, r.src, backends.Source, key)
+	if err != nil {
+		return r.otherFailed(ctx, key, err)
+	}
+	dst, err := r.ask(ctx, r.dst, backends.Destination, key)
+	switch {
+	case isMissing(err):
+		return r.carry(ctx, verify.Pair{Key: key, Src: &src})
+	case err != nil:
+		return r.otherFailed(ctx, key, err)
+	}
+	return r.carry(ctx, verify.Pair{Key: key, Src: &src, Dst: &dst})
+}
+
+// hidden says that a key lies in a tag that the destination does not show, or
+// maybe not: a registry lists whatever has anything below tags/ as a tag. What
+// was written is durable, for copyIndexes asks for that. What is no name of a
+// tag nobody can pull by it, on either side.
+func (r *repository) hidden(key string) (tag string, hidden bool) {
+	below, ok := strings.CutPrefix(key, layout.TagsPrefix(r.name))
+	if !ok {
+		return "", false
+	}
+	tag, _, nested := strings.Cut(below, "/")
+	t := r.byName[tag]
+	if t == nil {
+		return tag, nested && layout.Parse(layout.TagKey(r.name, tag)).Kind == layout.TagLink
+	}
+	return tag, t.held || t.have == "" || r.lostAt != r.lost.Load()
+}
+
+func (r *repository) keptBack(key, tag string) {
+	r.Recorder.Finding(report.Finding{
+		Kind: report.Skipped, Side: report.Source, Severity: report.Notice, Key: key, Repository: r.name, Tag: tag,
+		Found:  "an unknown object in a tag that is not at the destination",
+		Advice: "it would show there as a tag that cannot be pulled; a run that brings the tag brings it, too",
 	})
 }

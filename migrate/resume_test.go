@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -228,30 +229,9 @@ func TestResumeInsideABlob(t *testing.T) {
 			write(t, dir, layout.BlobKey(d), string(content))
 			o := quick()
 			o.Checkpoint = filepath.Join(tempDir(t), "c")
-			f := backendtest.NewFaults(t)
-			f.On("open", nil, backendtest.BlockAfter(36<<20))
-			ctx, cancel := context.WithCancel(t.Context())
 			var read backendtest.Counter
-			src := read.WrapRead(f.WrapRead(reader(t, dir)))
-			h := &hooks{ReadStore: src}
-			go func() {
-				select {
-				case <-f.Fired():
-				case <-ctx.Done():
-				}
-				cancel()
-			}()
-			dst, err := openWriter(at)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := Run(ctx, h, dst, o); !errors.Is(err, context.Canceled) {
-				t.Fatal(err)
-			}
-			cancel()
-			if err := dst.Close(); err != nil {
-				t.Fatal(err)
-			}
+			src := read.WrapRead(reader(t, dir))
+			interruptedInside(t, src, at, o)
 			spoil(t, at)
 			read.Read.Store(0)
 			got, n := transfer(t, src, writer(t, at), o)
@@ -264,5 +244,77 @@ func TestResumeInsideABlob(t *testing.T) {
 				t.Errorf("%d MiB of %d were read again", again>>20, size>>20)
 			}
 		})
+	}
+}
+
+// interruptedInside ends a run when 36 MiB of its first object have been read.
+func interruptedInside(t *testing.T, src backends.ReadStore, at string, o Options) {
+	t.Helper()
+	f := backendtest.NewFaults(t)
+	f.On("open", nil, backendtest.BlockAfter(36<<20))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		select {
+		case <-f.Fired():
+		case <-ctx.Done():
+		}
+		cancel()
+	}()
+	dst, err := openWriter(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(ctx, f.WrapRead(src), dst, o); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if err := dst.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What no digest proves is read from its beginning: it may be another version
+// by now, of the same size.
+func TestNoResumeWithoutADigest(t *testing.T) {
+	for _, key := range []string{layout.Root + "NOTES", layout.Root + "blobs/blake3/ab/" + strings.Repeat("ab", 32) + "/data"} {
+		dir, at := tempDir(t), tempDir(t)
+		write(t, dir, key, strings.Repeat("a", 40<<20))
+		o := quick()
+		o.Checkpoint = filepath.Join(tempDir(t), "c")
+		interruptedInside(t, reader(t, dir), at, o)
+		write(t, dir, key, strings.Repeat("b", 40<<20))
+		got, _ := transfer(t, reader(t, dir), writer(t, at), o)
+		clean(t, got)
+		if after := treeOf(t, reader(t, at))[key]; strings.Trim(after, "b") != "" {
+			t.Errorf("%s: %d bytes of another version", key, len(strings.Trim(after, "b")))
+		}
+	}
+}
+
+// So is what an older program had left of it in the checkpoint.
+func TestUnfinishedWithoutADigest(t *testing.T) {
+	dir, at := tempDir(t), tempDir(t)
+	key := layout.Root + "NOTES"
+	write(t, dir, key, strings.Repeat("b", 40<<20))
+	o := quick()
+	o.Checkpoint = filepath.Join(tempDir(t), "c")
+	interruptedInside(t, reader(t, dir), at, o)
+	j, err := openJournal(o, reader(t, dir).Location(), reader(t, at).Location(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(j.saveUpload(key, backends.Upload{Token: "x", Offset: 1}), j.close("")); err != nil {
+		t.Fatal(err)
+	}
+	got, _ := transfer(t, reader(t, dir), writer(t, at), o)
+	clean(t, got)
+	if j, err = openJournal(o, reader(t, dir).Location(), reader(t, at).Location(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := j.uploads(); err != nil || len(all) != 0 {
+		t.Errorf("%v, %v", all, err)
+	}
+	if err := j.close(""); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -107,19 +107,14 @@ func (p *pass) fetch(ctx context.Context, d digest.Digest) error {
 	if err := p.failedBefore(k.String()); err != nil {
 		return err
 	}
-	there, errThere := p.stat(ctx, p.dst, backends.Destination, k.String())
+	there, errThere := p.ask(ctx, p.dst, backends.Destination, k.String())
 	if errThere != nil && !isMissing(errThere) {
 		return failed(p.fail(ctx, errThere, k.String()), errThere)
 	}
 	if err := p.knownBad(d); err != nil {
-		// The destination may have a good one, from an earlier and better day.
-		if errThere == nil && p.proveThere(ctx, there, d) == nil {
-			p.blobs.Add(d)
-			return nil
-		}
-		return absent(k.String(), err)
+		return p.instead(ctx, k, err, there, errThere)
 	}
-	o, err := p.stat(ctx, p.src, backends.Source, k.String())
+	o, err := p.ask(ctx, p.src, backends.Source, k.String())
 	switch {
 	case err == nil && errThere == nil && there.Size == o.Size:
 		return p.onBothSides(ctx, k, o, there)
@@ -134,10 +129,26 @@ func (p *pass) fetch(ctx context.Context, d digest.Digest) error {
 	return p.fetchNow(ctx, k, o, errThere == nil)
 }
 
+// instead answers for a blob that is corrupt at the source: the destination may
+// have a good one, from an earlier and better day.
+func (p *pass) instead(ctx context.Context, k layout.Key, bad error, there backends.Object, errThere error) error {
+	if errThere == nil {
+		errThere = p.proveThere(ctx, there, k.Digest)
+	}
+	switch {
+	case errThere == nil:
+		p.blobs.Add(k.Digest)
+		return nil
+	case isMissing(errThere), backends.ClassOf(errThere) == backends.Corrupt:
+		return absent(k.String(), bad)
+	}
+	return failed(p.fail(ctx, errThere, k.String()), errThere)
+}
+
 // onBothSides takes a blob as right, or proves it where that is asked for and
 // no blob pass has done it.
 func (p *pass) onBothSides(ctx context.Context, k layout.Key, o, there backends.Object) error {
-	if !p.globs.Some() || !p.RecheckExisting {
+	if !p.globs.Some() || !p.toRecheck(k.Digest) {
 		p.blobs.Add(k.Digest)
 		return nil
 	}
@@ -145,6 +156,7 @@ func (p *pass) onBothSides(ctx context.Context, k layout.Key, o, there backends.
 	switch {
 	case err == nil:
 		p.blobs.Add(k.Digest)
+		p.rechecked.Add(k.Digest)
 		p.tally.count(func(t *Totals) { t.Present++; t.Rechecked++ })
 		return nil
 	case backends.ClassOf(err) == backends.Corrupt || isMissing(err):
@@ -154,6 +166,10 @@ func (p *pass) onBothSides(ctx context.Context, k layout.Key, o, there backends.
 }
 
 func (p *pass) fetchNow(ctx context.Context, k layout.Key, o backends.Object, replace bool) error {
+	if replace && !verify.Provable(k.Digest) {
+		err := otherSize(k.String())
+		return failed(p.fail(ctx, err, k.String()), err)
+	}
 	n, err := p.copy(ctx, o, k.Digest)
 	switch {
 	case err == nil:

@@ -120,6 +120,82 @@ func TestSyncLosesOne(t *testing.T) {
 	}
 }
 
+// A replacement that a Sync lost was none: the next pass of the run reads what
+// is there once more.
+func TestSyncLosesAReplacement(t *testing.T) {
+	dir, made := small(t)
+	g := &groups{Store: memory(t)}
+	for key, content := range treeOf(t, reader(t, dir)) {
+		put(t, g.Store, key, content)
+	}
+	key := layout.BlobKey(layerOf(t, made))
+	rotten := treeOf(t, g)[key]
+	put(t, g.Store, key, string(rotten[0]^1)+rotten[1:])
+	lost := false
+	g.lose = func(k string) bool {
+		first := k == key && !lost
+		lost = lost || first
+		return first
+	}
+	o := quick()
+	o.Checkpoint, o.RecheckExisting = filepath.Join(tempDir(t), "c"), true
+	j, err := openJournal(o, reader(t, dir).Location(), g.Location(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = j.begin(true) // a pass that was interrupted: two follow
+	if err = errors.Join(err, j.close("")); err != nil {
+		t.Fatal(err)
+	}
+	got, _ := transfer(t, reader(t, dir), g, o)
+	clean(t, got)
+	if !lost || got.Replaced != 1 {
+		t.Errorf("lost %v, %+v", lost, got)
+	}
+	same(t, treeOf(t, g), treeOf(t, reader(t, dir)))
+
+	lost, o.Checkpoint = false, filepath.Join(tempDir(t), "c")
+	put(t, g.Store, key, string(rotten[0]^1)+rotten[1:])
+	if got, _ = transfer(t, reader(t, dir), g, o); got.Failed != 1 {
+		t.Errorf("%+v", got)
+	}
+	o.RecheckExisting = false
+	if got, _ = transfer(t, reader(t, dir), g, o); got.OnTrust == 0 {
+		t.Errorf("what was lost is claimed to be proved: %+v", got)
+	}
+}
+
+// A Sync on behalf of another run, or of the checkpoint, may lose a blob
+// before who put it has noted that.
+func TestSyncLosesBeforeItIsNoted(t *testing.T) {
+	dir, made := small(t)
+	g := &groups{Store: memory(t)}
+	key := layout.BlobKey(layerOf(t, made))
+	o := quick()
+	o.Shared = NewShared(o.Workers, DefaultMemory, 0)
+	w := &watched{Store: g}
+	w.after = func(_, put string) {
+		if put == key {
+			g.mu.Lock()
+			g.lose = func(k string) bool { return k == key }
+			g.mu.Unlock()
+			_ = o.Shared.sync(bg, g)
+			g.mu.Lock()
+			g.lose = nil
+			g.mu.Unlock()
+		}
+	}
+	got, n := transfer(t, reader(t, dir), watch(w), o)
+	if got.Failed != 1 || got.Held == 0 || len(n.failures) != 1 || n.failures[0].Key != key {
+		t.Errorf("%+v, %+v", got, n.failures)
+	}
+	treeOf(t, g.Store).sound(t)
+	w.after = nil
+	got, _ = transfer(t, reader(t, dir), watch(w), o)
+	clean(t, got)
+	same(t, treeOf(t, g.Store), treeOf(t, reader(t, dir)))
+}
+
 // What is pending when the run is interrupted is no failure, and the next one
 // brings it.
 func TestSyncInterrupted(t *testing.T) {

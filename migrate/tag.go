@@ -32,7 +32,7 @@ const maxSettle = 3
 // repository is listed: whatever they name was written before them.
 func (r *repository) listTags(ctx context.Context) error {
 	prefix := layout.TagsPrefix(r.name)
-	byName := make(map[string]*tag)
+	r.byName = make(map[string]*tag)
 	for pr, err := range verify.Merge(r.list(ctx, r.src, prefix, ""), r.list(ctx, r.dst, prefix, "")) {
 		if err != nil {
 			return err
@@ -41,10 +41,10 @@ func (r *repository) listTags(ctx context.Context) error {
 		switch {
 		case pr.Src == nil:
 		case k.Kind == layout.TagLink:
-			t := r.tagNamed(byName, k.Tag)
+			t := r.tagNamed(k.Tag)
 			t.none, t.there = nil, pr.Dst != nil
 		case k.Kind == layout.TagIndexLink:
-			t := r.tagNamed(byName, k.Tag)
+			t := r.tagNamed(k.Tag)
 			if !linkThere(pr) {
 				t.index = append(t.index, pr.Key)
 			}
@@ -59,11 +59,11 @@ func (r *repository) listTags(ctx context.Context) error {
 // way to or fro at a live source, or what a registry left that was killed.
 var errNoLink = errors.New("there is no link")
 
-func (r *repository) tagNamed(byName map[string]*tag, name string) *tag {
-	t := byName[name]
+func (r *repository) tagNamed(name string) *tag {
+	t := r.byName[name]
 	if t == nil {
 		t = &tag{name: name, none: errNoLink}
-		byName[name] = t
+		r.byName[name] = t
 		r.tags = append(r.tags, t)
 	}
 	return t

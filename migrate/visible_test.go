@@ -34,12 +34,14 @@ func (x tree) get(key string) ([]byte, bool) {
 }
 
 // shown returns the tags, as repository:tag, that a registry lists: those with
-// anything below their name.
+// anything below their name, if it is one that can be pulled.
 func shown(keys []string) []string {
 	var names []string
 	for _, key := range keys {
-		if k := layout.Parse(key); k.Kind == layout.TagLink || k.Kind == layout.TagIndexLink {
-			names = append(names, k.Repository+":"+k.Tag)
+		repo := layout.Parse(key).Repository
+		below, ok := strings.CutPrefix(key, layout.TagsPrefix(repo))
+		if tag, _, nested := strings.Cut(below, "/"); ok && nested && layout.Parse(layout.TagKey(repo, tag)).Kind == layout.TagLink {
+			names = append(names, repo+":"+tag)
 		}
 	}
 	slices.Sort(names)

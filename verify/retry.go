@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -32,18 +33,26 @@ func (r *run) pause(ctx context.Context, try int, _ error) error {
 	}
 }
 
-// retry calls f until it succeeds, fails for good, or was tried maxTries
-// times. Corrupt content is read once more: a bit may flip on the way.
+// retry calls f until it succeeds or fails for good; see again.
 func (r *run) retry(ctx context.Context, f func() error) error {
+	return again(ctx, func(ctx context.Context, try int, broken error) error {
+		r.Progress.retries.Add(1)
+		return r.pause(ctx, try, broken)
+	}, f)
+}
+
+// again calls f until it succeeds, fails for good, or was tried maxTries
+// times. Corrupt content is read once more: a bit may flip on the way. pause is
+// as for [List].
+func again(ctx context.Context, pause func(ctx context.Context, try int, broken error) error, f func() error) error {
 	for try := 0; ; try++ {
 		err := f()
 		class := backends.ClassOf(err)
-		again := class.Retryable() || class == backends.Corrupt && try == 0
-		if err == nil || !again || try >= maxTries-1 || r.ended(ctx, err) {
+		more := class.Retryable() || class == backends.Corrupt && try == 0
+		if err == nil || !more || try >= maxTries-1 || ctx.Err() != nil || errors.Is(err, context.Canceled) {
 			return err
 		}
-		r.Progress.retries.Add(1)
-		if wait := r.pause(ctx, try, err); wait != nil {
+		if wait := pause(ctx, try, err); wait != nil {
 			return wait
 		}
 	}

@@ -20,6 +20,9 @@ type Audit struct {
 	Blob    func(ctx context.Context, d digest.Digest) error // as in Closure; nil: asks the store for each
 	Match   func(repository string) bool                     // nil: all
 	Workers int                                              // requests in flight; default 1
+
+	// Pause waits before something is tried again, as for [List]; nil: nothing is.
+	Pause func(ctx context.Context, try int, broken error) error
 }
 
 // TagVerdict is the verdict on one tag. Err says why there is none; for a link
@@ -41,10 +44,15 @@ const maxLink = 1 << 10
 // time. It returns an error when a listing failed. It holds 8 bytes a link of
 // the repositories at hand, one for each letter or digit that names begin with.
 func (a Audit) Tags(ctx context.Context, found func(TagVerdict)) error {
+	if a.Pause == nil {
+		a.Pause = func(_ context.Context, _ int, broken error) error { return broken }
+	}
 	if a.Blob == nil {
 		a.Blob = func(ctx context.Context, d digest.Digest) error {
-			_, err := a.Store.Stat(ctx, layout.BlobKey(d))
-			return err
+			return again(ctx, a.Pause, func() error {
+				_, err := a.Store.Stat(ctx, layout.BlobKey(d))
+				return err
+			})
 		}
 	}
 	verdicts := make(chan TagVerdict)
@@ -75,7 +83,7 @@ type audited struct {
 
 func (a Audit) partition(ctx context.Context, prefix string, verdicts chan<- TagVerdict) error {
 	at := &audited{}
-	for o, err := range backends.Ordered(a.Store.List(ctx, prefix, "")) {
+	for o, err := range List(ctx, a.Store, prefix, "", a.Pause) {
 		if err != nil {
 			return err
 		}
@@ -139,7 +147,7 @@ func linked(s *Set, what string) func(context.Context, digest.Digest) error {
 }
 
 func (a Audit) link(ctx context.Context, key string) (digest.Digest, error) {
-	data, err := read(ctx, a.Store, key, maxLink)
+	data, err := a.read(ctx, key, maxLink, nothing)
 	if err != nil {
 		return "", err
 	}
@@ -156,12 +164,30 @@ func (a Audit) manifest(ctx context.Context, d digest.Digest) ([]byte, error) {
 		return nil, err
 	}
 	key := layout.BlobKey(d)
-	data, err := read(ctx, a.Store, key, MaxManifest)
-	if err == nil && Provable(d) && d.Algorithm().FromBytes(data) != d {
-		err = &backends.Error{Op: "read", Key: key, Class: backends.NotFound, Err: fmt.Errorf("its content has the digest %s", d.Algorithm().FromBytes(data))}
+	data, err := a.read(ctx, key, MaxManifest, func(data []byte) error {
+		if !Provable(d) || d.Algorithm().FromBytes(data) == d {
+			return nil
+		}
+		return &backends.Error{Op: "read", Key: key, Class: backends.Corrupt, Err: fmt.Errorf("its content has the digest %s", d.Algorithm().FromBytes(data))}
+	})
+	if backends.ClassOf(err) == backends.Corrupt {
+		err = &backends.Error{Op: "read", Key: key, Class: backends.NotFound, Err: err}
 	}
 	return data, err
 }
+
+// read reads a whole object that check finds nothing wrong with.
+func (a Audit) read(ctx context.Context, key string, limit int64, check func([]byte) error) (data []byte, err error) {
+	err = again(ctx, a.Pause, func() error {
+		if data, err = read(ctx, a.Store, key, limit); err != nil {
+			return err
+		}
+		return check(data)
+	})
+	return data, err
+}
+
+func nothing([]byte) error { return nil }
 
 var errTooLong = errors.New("it is longer than makes sense for it")
 

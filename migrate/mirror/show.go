@@ -17,10 +17,11 @@ type show struct {
 	mu      sync.Mutex
 	p       PairStatus
 	started time.Time         // of the process, monotonic, as are the next ones
-	last    time.Time         // of the last complete round, or started
-	upTo    time.Time         // begin of the last complete round
+	last    time.Time         // when a round last went to its end, or started
+	through bool              // one has, or had in an earlier process
+	upTo    time.Time         // begin of the last complete round, before any of the first that went to its end
 	moved   time.Time         // when something was last seen to go on
-	took    time.Duration     // the last complete round
+	took    time.Duration     // by the last that went to its end
 	seen    migrate.Snapshot  // when it moved
 	now     *migrate.Progress // of the round under way
 	kind    string
@@ -35,7 +36,7 @@ func (s *show) begin(o Options, h head) {
 	s.o = o
 	s.started, s.last, s.moved = o.now(), o.now(), o.now()
 	s.p = PairStatus{Name: o.Name, State: Starting, LastRound: h.LastRound, Deleting: o.Delete, Lag: -1}
-	s.upTo = h.LastRound
+	s.upTo, s.through = h.LastRound, !h.LastRound.IsZero()
 	s.command = "regferry mirror approve --state " + o.State
 }
 
@@ -121,9 +122,14 @@ func (s *show) ended(r Round, err error) {
 	s.add(r)
 	s.p.Found, s.p.Failed, s.p.Behind = s.rec.lists()
 	s.now = nil
+	if err == nil { // what it had to leave undone, a restart would, too
+		s.last, s.took, s.through = s.o.now(), time.Since(s.began), true
+	}
 	if r.Complete {
 		s.p.LastRound, s.upTo = time.Now().UTC(), r.Started
-		s.last, s.took = s.o.now(), time.Since(s.began)
+	}
+	if err == nil && s.upTo.IsZero() {
+		s.upTo = r.Started // from its first moment it lacked what was left undone
 	}
 }
 
@@ -206,7 +212,7 @@ func (s *show) overdue() string {
 	case s.now != nil && now.Sub(s.moved) <= quietMost:
 		return "" // a long round that goes on
 	}
-	return fmt.Sprintf("no round was complete for %v, and one is due every %v", silent.Round(time.Second), s.o.Interval)
+	return fmt.Sprintf("no round went to its end for %v, and one is due every %v", silent.Round(time.Second), s.o.Interval)
 }
 
 // Healthy is nil unless a round is overdue. A mirror that has stopped for good
@@ -224,16 +230,19 @@ func (m *Mirror) Healthy() error {
 	return nil
 }
 
-// Ready is nil when the destination has been brought up to date once, or when
-// the mirror stands by.
+// Ready is nil when a round has gone to its end, whatever it had to leave undone,
+// or when the mirror stands by: then it may be sent hints.
 func (m *Mirror) Ready() error {
-	switch p := m.Status(); {
+	p := m.Status()
+	m.show.mu.Lock()
+	defer m.show.mu.Unlock()
+	switch {
 	case p.State == Standby:
 		return nil
 	case p.State == Stopped:
 		return fmt.Errorf("%s: stopped: %s", p.Name, p.Reason)
-	case p.LastRound.IsZero():
-		return fmt.Errorf("%s: no round is complete yet", p.Name)
+	case !m.show.through:
+		return fmt.Errorf("%s: no round has gone to its end yet", p.Name)
 	}
 	return nil
 }

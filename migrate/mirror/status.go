@@ -39,10 +39,10 @@ type PairStatus struct {
 	State       State  `json:"state"`
 	Reason      string `json:"reason,omitempty"` // why it stands by, backs off or has stopped
 
-	Overdue     bool      `json:"overdue"`                // no round was complete for longer than it may take
+	Overdue     bool      `json:"overdue"`                // no round went to its end for longer than it may take
 	LastRound   time.Time `json:"last_round,omitzero"`    // when the last complete round ended
 	NextRound   time.Time `json:"next_round,omitzero"`    // when the next begins, while waiting
-	Lag         float64   `json:"lag_seconds"`            // since when the destination may lack something: the begin of the last complete round; -1 before the first
+	Lag         float64   `json:"lag_seconds"`            // since when the destination may lack something: the begin of the last complete round; where none was, of the first that went to its end; -1 before
 	Hints       int       `json:"hints_queued"`           // repositories that a notification named and that wait
 	HintsLost   int64     `json:"hints_dropped"`          // for which there was no room; the next round has them
 	Deleting    bool      `json:"deleting"`               // --delete is given

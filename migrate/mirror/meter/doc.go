@@ -11,9 +11,9 @@
 // process_*, as every Go program has them.
 //
 //	regferry_build_info gauge version,goversion: 1
-//	regferry_lag_seconds gauge pair: since when the destination may lack something, the begin of the last complete round; absent before the first
+//	regferry_lag_seconds gauge pair: since when the destination may lack something, the begin of the last complete round, or while there is none of the first that went to its end; absent before
 //	regferry_last_complete_round_timestamp_seconds gauge pair: when that round ended; absent before the first
-//	regferry_overdue gauge pair: 1 while no round was complete for longer than it may take; also before the first
+//	regferry_overdue gauge pair: 1 while no round went to its end, whatever it left undone, for longer than it may take; also before the first
 //	regferry_leader gauge pair: 1 while this process holds the lease of the destination and so may write it
 //	regferry_standby gauge pair: 1 while another mirror holds the lease
 //	regferry_backing_off gauge pair: 1 while a side fails and rounds are later than usual

@@ -72,7 +72,7 @@ var figures = []figure{
 		func(p mirror.PairStatus) (float64, bool) {
 			return float64(p.LastRound.UnixMilli()) / 1000, !p.LastRound.IsZero()
 		}),
-	gauge("regferry_overdue", "Whether no round was complete for longer than it may take.",
+	gauge("regferry_overdue", "Whether no round went to its end for longer than it may take.",
 		flag(func(p mirror.PairStatus) bool { return p.Overdue })),
 	gauge("regferry_leader", "Whether this process holds the lease of the destination.", flag(leads)),
 	gauge("regferry_standby", "Whether another mirror holds the lease of the destination.",

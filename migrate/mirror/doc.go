@@ -37,6 +37,13 @@
 // [Mark] leaves the marker with which [Mirror.Finish] and a final migration end;
 // mirrors and migrations refuse a destination that has it.
 //
+// Takeover is for once. It takes the lease, accepts the marker that stands then,
+// and lets tags of others be overwritten until one full round has gone to its
+// end, whatever that left undone. The state keeps this: after it, and after a
+// restart with the flag still there, the marker that was accepted is no
+// hindrance, and another one is, as is what somebody writes from then on. A start
+// without the flag makes ready for another takeover.
+//
 // # Deletion
 //
 // Candidates are objects of a registry that this mirror has seen at the source,
@@ -67,6 +74,10 @@
 // would let an object be deleted that was never seen; that a name of the
 // destination meets one of a hundred million by chance has a probability below
 // one in a hundred billion, and nobody can aim at it without the salt.
+//
+// Takeover is not begun anew with each start, though the operator may mean that:
+// a flag that was forgotten in a manifest would undo the guards at the moment for
+// which they are there.
 //
 // Not a database under the state: files that are replaced whole, and one that is
 // only appended to, need no repair.

@@ -30,7 +30,7 @@ type Mirror struct {
 	landmarks map[digest.Digest]bool
 	shared    *migrate.Shared
 	workers   atomic.Int64 // of the next round
-	tookOver  atomic.Bool  // Takeover has done what it was for
+	taking    atomic.Bool  // Takeover is given and not over
 	finishing bool
 	hints     *queue
 	work      *semaphore.Weighted // of all: what copies holds one, what deletes holds all
@@ -56,6 +56,7 @@ func New(o Options) (*Mirror, error) {
 		return nil, err
 	}
 	m := &Mirror{Options: o, state: s, parts: migrate.Parts(), hints: newQueue(), work: semaphore.NewWeighted(atWork)}
+	m.taking.Store(o.Takeover && s.head.Takeover.Done.IsZero())
 	m.shared = migrate.NewShared(o.Migrate.Workers, o.Migrate.Memory, o.Migrate.Bandwidth)
 	m.workers.Store(int64(o.Migrate.Workers))
 	m.show.begin(o, s.head)
@@ -66,7 +67,7 @@ func New(o Options) (*Mirror, error) {
 	if err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
-	m.strangers.known, m.strangers.new = make(map[uint64]bool, len(known)), s.head.Full == 0
+	m.strangers.known, m.strangers.new = make(map[uint64]bool, len(known)), !s.head.Settled
 	for _, h := range known {
 		m.strangers.known[h] = true
 	}
@@ -97,7 +98,7 @@ func (m *Mirror) Hint(repository string) bool { return m.hints.add(repository) }
 func (m *Mirror) Run(ctx context.Context) error {
 	for try := 0; ; {
 		began := m.now()
-		err := m.session(ctx, m.rounds)
+		err := m.usedUp(m.session(ctx, m.rounds))
 		switch {
 		case err == nil, m.stopped() && errors.Is(err, context.Canceled):
 			m.show.state(Stopped, "")
@@ -160,7 +161,7 @@ func (m *Mirror) session(ctx context.Context, do func(context.Context) error) (e
 		return err
 	}
 	m.show.sides(m.src.Location(), m.dst.Location())
-	if err := m.notFinished(ctx); err != nil {
+	if err := errors.Join(m.rearm(), m.notFinished(ctx)); err != nil {
 		return err
 	}
 	m.lease = m.newLease(m.dst)
@@ -170,7 +171,7 @@ func (m *Mirror) session(ctx context.Context, do func(context.Context) error) (e
 	m.show.holds(m.lease.name)
 	defer m.show.holds("")
 	defer m.lease.release(ctx)
-	if err := m.readIdentity(ctx); err != nil {
+	if err := errors.Join(m.beginTakeover(ctx), m.readIdentity(ctx)); err != nil {
 		return err
 	}
 	g, inner := errgroup.WithContext(ctx)
@@ -199,19 +200,6 @@ func (m *Mirror) inPlace(ctx context.Context) error {
 	return nil
 }
 
-// notFinished is asked again and again: a migration may be finished while this
-// mirror stands by, or by somebody who does not know of it.
-func (m *Mirror) notFinished(ctx context.Context) error {
-	if m.takesOver() {
-		return nil
-	}
-	return CheckFinished(ctx, m.dst)
-}
-
-// takesOver says that Takeover still holds: until a full round was complete. Who
-// leaves it in a configuration does not switch the guards off for ever.
-func (m *Mirror) takesOver() bool { return m.Takeover && !m.tookOver.Load() }
-
 // waitForLease stands by until the destination is ours to write.
 func (m *Mirror) waitForLease(ctx context.Context, cancel context.CancelCauseFunc) error {
 	done := make(chan struct{})
@@ -225,7 +213,7 @@ func (m *Mirror) waitForLease(ctx context.Context, cancel context.CancelCauseFun
 		return nil
 	})
 	standing := ""
-	err := m.lease.acquire(ctx, m.takesOver(), m.Once || m.finishing, func(holder string) {
+	err := m.lease.acquire(ctx, m.mayTakeOver(), m.Once || m.finishing, func(holder string) {
 		if holder != standing {
 			m.Log.Info("standing by", "pair", m.Name, "lease_of", holder)
 		}

@@ -47,6 +47,8 @@ type head struct {
 	LastRound   time.Time     `json:"last_round"`   // when the last complete round began
 	LastFull    time.Time     `json:"last_full"`    // and the last full one
 	SampleRound uint64        `json:"sample_round"` // of the proofs
+	Settled     bool          `json:"settled"`      // a full round has gone to its end, whatever it left undone
+	Takeover    takeover      `json:"takeover"`
 }
 
 const stateFormat = 1

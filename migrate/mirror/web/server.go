@@ -26,7 +26,7 @@ type Source interface {
 	Hint(repository string) bool
 	// Healthy is nil, or why somebody should look: a round is overdue.
 	Healthy() error
-	// Ready is nil, or what is being waited for: the first complete round, or
+	// Ready is nil, or what is being waited for: the end of the first round, or
 	// the lease.
 	Ready() error
 }

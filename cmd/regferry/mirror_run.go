@@ -265,6 +265,7 @@ func (d *daemon) reload(ctx context.Context) error {
 		return errors.New("there is no --config to read again")
 	}
 	again := &mirrors{config: d.config}
+	again.one.state = d.one.state // of the command line
 	set := pflag.NewFlagSet("", pflag.ContinueOnError)
 	again.addCommon(set)
 	pairs, err := again.readConfig(d.config, set)

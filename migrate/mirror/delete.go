@@ -45,6 +45,7 @@ func (m *Mirror) delete(ctx context.Context, l *look, gone []absence, refused st
 	if backends.PowersOf(m.dst).Deleter == nil {
 		return 0, m.refuse(keys, "the destination's store cannot delete")
 	}
+	m.show.waitForHints()
 	if err := m.work.Acquire(ctx, atWork); err != nil {
 		return 0, context.Cause(ctx)
 	}

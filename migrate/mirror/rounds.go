@@ -271,7 +271,8 @@ func (m *Mirror) hint(ctx context.Context) (more bool, err error) {
 	o := m.Migrate
 	o.Shared, o.Watch, o.Named = m.shared, m.newLook(false).watch(ctx), names
 	start := time.Now()
-	o.Recorder, o.Workers = new(recorder), int(m.workers.Load())
+	o.Recorder, o.Progress, o.Workers = new(recorder), new(migrate.Progress), int(m.workers.Load())
+	m.show.hinting(o.Progress)
 	s, err := migrate.Run(ctx, m.src, m.dst, o)
 	if ctx.Err() != nil || m.stopped() {
 		return false, nil

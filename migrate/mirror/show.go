@@ -9,6 +9,29 @@ import (
 	"github.com/regferry/regferry/verify/report"
 )
 
+// movement is how something goes on that rounds may have to wait for.
+type movement struct {
+	now   *migrate.Progress // nil: nothing is under way
+	seen  migrate.Snapshot
+	moved time.Time
+}
+
+// look says whether what is under way was seen to go on.
+func (v *movement) look(now time.Time) {
+	if v.now == nil {
+		return
+	}
+	if snap := moving(v.now.Snapshot()); snap != v.seen {
+		v.seen, v.moved = snap, now
+	}
+}
+
+// moving is what of a snapshot says that objects are being done.
+func moving(snap migrate.Snapshot) migrate.Snapshot {
+	snap.Retries, snap.Failures, snap.Waiting = 0, 0, 0
+	return snap
+}
+
 // show is what a mirror says of itself.
 type show struct {
 	o        Options
@@ -20,10 +43,12 @@ type show struct {
 	last    time.Time         // when a round last went to its end, or started
 	through bool              // one has, or had in an earlier process
 	upTo    time.Time         // begin of the last complete round, before any of the first that went to its end
-	moved   time.Time         // when something was last seen to go on
+	moved   time.Time         // when the round under way was last seen to go on
 	took    time.Duration     // by the last that went to its end
 	seen    migrate.Snapshot  // when it moved
 	now     *migrate.Progress // of the round under way
+	waits   bool              // it waits for what hints copy
+	hint    movement          // of the hints that are being followed
 	kind    string
 	number  uint64
 	began   time.Time
@@ -102,7 +127,21 @@ func (s *show) progress(p *migrate.Progress) {
 func (s *show) phase(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.over, s.moved = name, s.o.now()
+	s.over, s.moved, s.waits = name, s.o.now(), false
+}
+
+// waitForHints says that the round does nothing until hints were followed.
+func (s *show) waitForHints() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waits = true
+}
+
+// hinting says that hints are being followed. A round does not go on by that.
+func (s *show) hinting(p *migrate.Progress) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hint = movement{now: p, moved: s.o.now()}
 }
 
 // touch says that something goes on that no snapshot shows.
@@ -121,7 +160,7 @@ func (s *show) ended(r Round, err error) {
 	}
 	s.add(r)
 	s.p.Found, s.p.Failed, s.p.Behind = s.rec.lists()
-	s.now = nil
+	s.now, s.waits = nil, false
 	if err == nil { // what it had to leave undone, a restart would, too
 		s.last, s.took, s.through = s.o.now(), time.Since(s.began), true
 	}
@@ -140,7 +179,7 @@ func (s *show) hinted(r Round) {
 	if r.Blobs+r.Links+r.Tags+r.Undone > 0 || r.Error != "" {
 		s.add(r)
 	}
-	s.moved = s.o.now()
+	s.hint.now = nil
 }
 
 func (s *show) add(r Round) {
@@ -192,9 +231,12 @@ func (m *Mirror) Status() PairStatus {
 		if s.over != "" {
 			p.Now.Phase = s.over
 		}
-		snap.Retries, snap.Failures = 0, 0
-		if snap != s.seen {
-			s.seen, s.moved = snap, s.o.now()
+		s.hint.look(s.o.now())
+		if seen := moving(snap); seen != s.seen {
+			s.seen, s.moved = seen, s.o.now()
+		}
+		if (s.waits || snap.Waiting > 0) && s.hint.now != nil && s.hint.moved.After(s.moved) {
+			s.moved = s.hint.moved
 		}
 	}
 	p.Overdue = s.overdue() != ""
@@ -228,6 +270,15 @@ func (m *Mirror) Healthy() error {
 		return fmt.Errorf("%s: %s", p.Name, why)
 	}
 	return nil
+}
+
+// Alive is nil unless a round hangs, which a new process may not. Whoever waits
+// for a side would wait there, too.
+func (m *Mirror) Alive() error {
+	if s := m.Status().State; s == Starting || s == BackOff {
+		return nil
+	}
+	return m.Healthy()
 }
 
 // Ready is nil when a round has gone to its end, whatever it had to leave undone,

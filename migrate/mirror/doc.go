@@ -14,7 +14,8 @@
 //
 // Whatever goes wrong with a side ends the session: both stores are closed, and
 // opened anew after a pause, which grows up to the interval. Only what a human has
-// to look at ends [Mirror.Run]: [ErrGuard] and a damaged state.
+// to look at ends [Mirror.Run]: [ErrGuard], and a state that is damaged, another's
+// or forbidden. A volume of the state that is full for a while is backed off from.
 //
 // # Who writes
 //
@@ -86,5 +87,6 @@
 //
 // Memory, beside the engine's: 8 bytes a key of the parts being listed, some 40 a
 // tag, 250 an object that the source lost, of which 200,000 are followed at once;
-// 1,000 repositories that hints named; 100 rounds.
+// 1,000 repositories that hints named; 100 rounds. On disk: 8 bytes a key and some
+// 40 a tag, the checkpoint, and two journals of deletions of 64 MiB and a plan each.
 package mirror

@@ -93,8 +93,8 @@ func (m *Mirror) SetWorkers(ctx context.Context, n int) error {
 func (m *Mirror) Hint(repository string) bool { return m.hints.add(repository) }
 
 // Run makes rounds until Stop is closed, which is nil, or the context ends, or
-// something happened that a human has to look at: [ErrGuard], a *[StateError].
-// Whatever else goes wrong, it backs off and tries again.
+// something happened that a human has to look at: [ErrGuard], a *[StateError]
+// that is not Passing. Whatever else goes wrong, it backs off and tries again.
 func (m *Mirror) Run(ctx context.Context) error {
 	for try := 0; ; {
 		began := m.now()
@@ -106,7 +106,7 @@ func (m *Mirror) Run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			m.show.state(Stopped, "interrupted")
 			return context.Cause(ctx)
-		case m.Once, errors.Is(err, ErrGuard), errors.As(err, new(*StateError)), errors.As(err, new(*migrate.CheckpointError)) && backends.SideOf(err) == "":
+		case m.Once, final(err):
 			m.show.state(Stopped, err.Error())
 			return err
 		}
@@ -122,6 +122,13 @@ func (m *Mirror) Run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// final says that trying again would not help. A checkpoint holds nothing that
+// is needed.
+func final(err error) bool {
+	var state *StateError
+	return errors.Is(err, ErrGuard) || errors.As(err, &state) && !state.Passing()
 }
 
 func (m *Mirror) stopped() bool {
@@ -157,7 +164,7 @@ func (m *Mirror) session(ctx context.Context, do func(context.Context) error) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, m.src.Close(), m.dst.Close()) }()
-	if err := m.state.belong(m.src.Location(), m.dst.Location()); err != nil {
+	if err := errors.Join(m.tags.mend(), m.state.belong(m.src.Location(), m.dst.Location())); err != nil {
 		return err
 	}
 	m.show.sides(m.src.Location(), m.dst.Location())

@@ -25,7 +25,7 @@ import (
 //	absent       JSON lines: objects of the destination that the source lost
 //	checkpoint   of the full round under way
 //	plan.json    a plan of deletions that was refused; approved.json let through
-//	deletions.jsonl  the journal of deletions, which nobody but an operator removes
+//	deletions.jsonl  the journal of deletions; deletions.jsonl.1 the one before
 //
 // It holds names, counts and hashes; no credentials. Who loses it loses what the
 // source once had: nothing is deleted until that was seen again.

@@ -126,7 +126,7 @@ func replaceFile(path string, data []byte) error {
 		return err
 	}
 	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+	if err = errors.Join(err, giveAway(f), f.Sync(), f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
@@ -143,7 +143,9 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-func (s *state) close() error { return s.lock.Close() }
+func (s *state) close() error {
+	return errors.Join(stateError(giveAwayAll(s.dir)), s.lock.Close())
+}
 
 // hash stands for a name.
 func (s *state) hash(name string) uint64 {

@@ -114,7 +114,7 @@ func (p *pairFlags) addMove(f *pflag.FlagSet) {
 	f.StringVar(&p.to, "to", "", "the storage to keep equal")
 	p.at.add(f, false)
 	f.StringVar(&p.state, "state", "", "`DIRECTORY` of what the mirror remembers; with --config, of one for each name (default one for each pair of locations below ~/.local/state/regferry)")
-	f.DurationVar(&o.Lease, "lease", mirror.DefaultLease, "silence after which another mirror takes over")
+	f.DurationVar(&o.Lease, "lease", mirror.DefaultLease, "silence after which another mirror takes over; with --delete at least 1m")
 	f.BoolVar(&o.Takeover, "takeover", false, "go on, once, although somebody else wrote the destination, another mirror holds it, or a migration to it was finished")
 	f.StringArrayVar(&o.Migrate.Repositories, "repository", nil, "only repositories that match `GLOB`, with the blobs they need; repeatable; ** crosses slashes")
 	f.StringArrayVar(&o.Migrate.Also, "also", nil, "also copy what lies below the key `PREFIX`, beside docker/registry/v2; repeatable")

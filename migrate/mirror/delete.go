@@ -236,7 +236,7 @@ func (d *deletion) chunk(ctx context.Context, keys []absence) error {
 	}
 	deleted := make([]bool, len(still))
 	err = d.each(ctx, len(still), func(ctx context.Context, i int) error {
-		if err := d.lease.check(ctx); err != nil {
+		if err := d.lease.checkDelete(ctx); err != nil {
 			return err
 		}
 		err := d.from.Delete(ctx, still[i].Key)

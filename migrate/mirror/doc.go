@@ -23,9 +23,12 @@
 // every quarter of its time, stops writing when half of it went by without
 // success, and reads it again, if the last reading is a second old, before each
 // tag and each deletion. Another mirror takes it when its count has not moved for
-// the whole time, by the waiting one's own clock. Where the store cannot replace
-// on condition (OpenStack Swift, Alibaba OSS) it is taken over only when its
-// holder released it, or by the same mirror, or with Takeover.
+// the whole time, by the waiting one's own clock; one of the same state when it
+// has not moved for three quarters, since a copy of a state may be at work, too.
+// Where the store cannot replace on condition (OpenStack Swift, Alibaba OSS) it is
+// taken over only when its holder released it, or by the same mirror, or with
+// Takeover. A deletion begins only while the lease lasts for longer than stores
+// try to delete; so with Delete it is a minute at least.
 //
 // A registry that was switched over writes the destination, too. So a tag is
 // overwritten only where it holds what this mirror wrote or saw, which is durable

@@ -39,6 +39,8 @@ type Mirror struct {
 	dst   backends.Store
 	lease *lease
 
+	lastSession string // that had the lease, or wanted it
+
 	show show
 }
 

@@ -32,9 +32,10 @@ func (m *Mirror) delete(ctx context.Context, l *look, gone []absence, refused st
 			return 0, err
 		}
 	case refused != "" && (l.blobs == 0 || m.landmarks == nil):
-		return 0, m.refuse(keys, reason) // which nobody can approve
+		// What was let through was so for the source that it was.
+		return 0, errors.Join(m.approvedOnce(), m.refuse(keys, reason, ""))
 	default:
-		if err := m.refuse(rest, reason); err != nil {
+		if err := m.refuse(rest, reason, m.show.approve()); err != nil {
 			return 0, err
 		}
 		keys = approved
@@ -43,7 +44,7 @@ func (m *Mirror) delete(ctx context.Context, l *look, gone []absence, refused st
 		return 0, nil
 	}
 	if backends.PowersOf(m.dst).Deleter == nil {
-		return 0, m.refuse(keys, "the destination's store cannot delete")
+		return 0, m.refuse(keys, "the destination's store cannot delete", "")
 	}
 	m.show.waitForHints()
 	if err := m.work.Acquire(ctx, atWork); err != nil {

@@ -107,5 +107,5 @@ type Plan struct {
 	Blobs   int64     `json:"blobs"`
 	Bytes   int64     `json:"bytes"`
 	Reason  string    `json:"reason"`  // why it was refused
-	Command string    `json:"command"` // what to type to let it through
+	Command string    `json:"command"` // what to type to let it through; empty: nothing does
 }

@@ -185,6 +185,7 @@
     say(v.q(".refused .reason"), plan.reason);
     say(v.q(".refused .size"), "Plan " + plan.id + " of " + clock(plan.made) + ": " + plural(plan.objects, "object") + ", of them " + plural(plan.tags, "tag") + " and " + plural(plan.blobs, "blob") + ", " + size(plan.bytes) + ".");
     say(v.q(".command code"), plan.command);
+    show(v.q(".through"), !!plan.command);
   }
 
   function result(r) {

@@ -217,3 +217,19 @@ func TestDeletionsWaitForHint(t *testing.T) {
 		t.Error("nothing goes on for an hour")
 	}
 }
+
+// Hints do not push out what the last full rounds have found.
+func TestFullRoundStays(t *testing.T) {
+	var s show
+	s.add(Round{Kind: kindFull, Complete: true, Absences: 1})
+	s.add(Round{Kind: kindFull, Complete: true, Absences: 2})
+	s.add(Round{Kind: kindFull, Undone: 1, Damage: 3})
+	s.add(Round{Kind: kindFull, Error: "gone"})
+	for range 2 * MaxRounds {
+		s.add(Round{Kind: kindHint, Complete: true, Tags: 1})
+	}
+	r := s.p.Rounds
+	if n := len(r); n != MaxRounds || r[n-1].Absences != 2 || r[n-2].Damage != 3 || r[n-3].Kind != kindHint || r[0].Number != 2*MaxRounds+4 {
+		t.Errorf("%d, %+v", n, r[max(n-3, 0):])
+	}
+}

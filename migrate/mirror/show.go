@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -185,7 +186,23 @@ func (s *show) hinted(r Round) {
 func (s *show) add(r Round) {
 	s.number++
 	r.Number = s.number
-	s.p.Rounds = append([]Round{r}, s.p.Rounds[:min(len(s.p.Rounds), MaxRounds-1)]...)
+	s.p.Rounds = latest(append([]Round{r}, s.p.Rounds...))
+}
+
+// latest drops a round, the oldest, where there are too many; but neither the last
+// full one that went to its end nor the last complete one: hints come by the
+// hundred, and what full rounds find is asked for until the next.
+func latest(all []Round) []Round {
+	if len(all) <= MaxRounds {
+		return all
+	}
+	ended := slices.IndexFunc(all, func(r Round) bool { return r.Kind == kindFull && r.Error == "" })
+	whole := slices.IndexFunc(all, func(r Round) bool { return r.Kind == kindFull && r.Complete })
+	for i := len(all) - 1; ; i-- {
+		if i != ended && i != whole {
+			return slices.Delete(all, i, i+1)
+		}
+	}
 }
 
 func (s *show) wait(next time.Time) {

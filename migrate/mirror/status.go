@@ -51,7 +51,7 @@ type PairStatus struct {
 	LeaseHolder string    `json:"lease_holder,omitempty"` // who may write the destination
 
 	Now    *Progress        `json:"now,omitempty"` // of the round under way
-	Rounds []Round          `json:"rounds"`        // the last ones, newest first, at most MaxRounds
+	Rounds []Round          `json:"rounds"`        // the last ones, newest first, at most MaxRounds, among them the last full one
 	Behind []string         `json:"behind"`        // repositories that the last round could not bring up to date, at most MaxBehind
 	Found  []report.Finding `json:"findings"`      // of the last round, at most MaxFound
 	Failed []report.Failure `json:"failures"`      // of the last round, at most MaxFound

@@ -25,7 +25,7 @@
 //	regferry_objects_total counter pair,phase,result: objects, counted when their round ends; blobs, links and tags written, proofs proved, deletions deleted, all undone, all damaged (at the source)
 //	regferry_bytes_total counter pair,phase,result: bytes of the blobs written, counted when their round ends
 //	regferry_undone_objects gauge pair: objects that the last round of any kind left undone; absent before the first
-//	regferry_source_damage gauge pair: damage at the source in the last complete full round; absent before the first
+//	regferry_source_damage gauge pair: damage at the source in the last full round that went to its end; absent before the first
 //	regferry_repositories_behind gauge pair: repositories that the last round could not bring up to date, at most 100
 //	regferry_hints_queued gauge pair: repositories that a notification named and that wait
 //	regferry_hints_dropped_total counter pair: notifications for which there was no room; the next round has what they named

@@ -3,12 +3,16 @@ package mirror
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/regferry/regferry/migrate"
 )
 
 // A state that cannot be written for a while is backed off from.
@@ -87,6 +91,25 @@ func TestJournalTurns(t *testing.T) {
 		old, err := os.Stat(path + ".1")
 		if err != nil || old.Size() != maxJournal {
 			t.Errorf("%v, %v", old, err)
+		}
+	}
+}
+
+func TestFinal(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{stateError(&fs.PathError{Op: "write", Path: "tags", Err: syscall.ENOSPC}), false},
+		{stateError(&os.LinkError{Op: "rename", Err: syscall.EIO}), false},
+		{&migrate.Fault{Err: &migrate.CheckpointError{Err: errors.New("file resize error")}}, false},
+		{&migrate.Fault{Err: stateError(&fs.PathError{Op: "sync", Path: "tags", Err: syscall.EIO})}, false},
+		{stateError(&fs.PathError{Op: "open", Path: "approved.json", Err: syscall.EACCES}), true},
+		{(&state{}).damaged("foreign", errors.New("its checksum is not right")), true},
+		{ErrFinished, true},
+	} {
+		if final(c.err) != c.want {
+			t.Errorf("%v: %v, want %v", c.err, !c.want, c.want)
 		}
 	}
 }

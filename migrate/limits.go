@@ -3,13 +3,16 @@ package migrate
 import (
 	"context"
 	"fmt"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // limits is the one budget of a run: requests in flight, bytes in buffers, and
 // bytes a second. Small objects and the parts of big ones share it.
 type limits struct {
 	*Shared
-	stop <-chan struct{} // closed: nothing is started any more
+	stop     <-chan struct{} // closed: nothing is started any more
+	progress *Progress
 }
 
 // errStopped is what begins nothing new says. It is a cancellation, although
@@ -32,7 +35,7 @@ const bufferPerCopy = 1 << 20
 // copying waits for one request and the memory of an object of size bytes.
 func (l *limits) copying(ctx context.Context, size int64) (release func(), err error) {
 	n := min(max(size, 0), bufferPerCopy, l.memory)
-	if err := l.bytes.Acquire(ctx, n); err != nil {
+	if err := l.acquire(ctx, l.bytes, n); err != nil {
 		return nil, err
 	}
 	done, err := l.request(ctx)
@@ -43,9 +46,17 @@ func (l *limits) copying(ctx context.Context, size int64) (release func(), err e
 	return func() { done(); l.bytes.Release(n) }, nil
 }
 
+func (l *limits) acquire(ctx context.Context, of *semaphore.Weighted, n int64) error {
+	if of.TryAcquire(n) {
+		return nil
+	}
+	defer l.progress.waiting()()
+	return of.Acquire(ctx, n)
+}
+
 // request waits for one request that holds no buffer worth counting.
 func (l *limits) request(ctx context.Context) (release func(), err error) {
-	if err := l.requests.Acquire(ctx, 1); err != nil {
+	if err := l.acquire(ctx, l.requests, 1); err != nil {
 		return nil, err
 	}
 	if l.stopped() {

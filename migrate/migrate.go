@@ -183,7 +183,7 @@ func newEngine(src, dst backends.ReadStore, o Options) (*engine, error) {
 	}
 	return &engine{
 		Options: o, src: src, dst: dst, globs: o.Repositories,
-		limits:   &limits{o.Shared, o.Stop},
+		limits:   &limits{o.Shared, o.Stop, o.Progress},
 		progress: o.Progress, breaker: breaker{patience: o.Patience},
 	}, nil
 }

@@ -56,7 +56,7 @@ type revision struct {
 
 // copyRepository brings one repository across.
 func (p *pass) copyRepository(ctx context.Context, s *surveyed) error {
-	leave, err := p.Shared.turns.take(ctx, s.name)
+	leave, err := p.Shared.turns.take(ctx, s.name, p.progress)
 	if err != nil {
 		return err
 	}

@@ -125,7 +125,8 @@ type turns struct {
 	taken map[string]chan struct{} // closed when it is free again
 }
 
-func (t *turns) take(ctx context.Context, repository string) (leave func(), err error) {
+// take waits for a repository, and says so to p.
+func (t *turns) take(ctx context.Context, repository string, p *Progress) (leave func(), err error) {
 	for {
 		t.mu.Lock()
 		busy := t.taken[repository]
@@ -139,9 +140,12 @@ func (t *turns) take(ctx context.Context, repository string) (leave func(), err 
 			return func() { t.free(repository, mine) }, nil
 		}
 		t.mu.Unlock()
+		over := p.waiting()
 		select {
 		case <-busy:
+			over()
 		case <-ctx.Done():
+			over()
 			return nil, context.Cause(ctx)
 		}
 	}

@@ -105,6 +105,7 @@ type Progress struct {
 	shards   atomic.Int64
 	retries  atomic.Int64
 	failures atomic.Int64
+	waits    atomic.Int64
 }
 
 // Snapshot is one look at a Progress.
@@ -115,6 +116,7 @@ type Snapshot struct {
 	Repositories             int64  // gone through in this pass
 	TotalObjects, TotalBytes int64  // of this pass: an estimate until all shards are listed, 0 while there is none
 	Retries, Failures        int64
+	Waiting                  int64 // workers that wait for a repository or a budget that runs share
 }
 
 // Snapshot looks. Digests are spread evenly, so what the listed shards hold
@@ -122,7 +124,7 @@ type Snapshot struct {
 func (p *Progress) Snapshot() Snapshot {
 	s := Snapshot{
 		Pass: int(p.pass.Load()), Objects: p.objects.Load(), Bytes: p.bytes.Load(),
-		Repositories: p.repos.Load(), Retries: p.retries.Load(), Failures: p.failures.Load(),
+		Repositories: p.repos.Load(), Retries: p.retries.Load(), Failures: p.failures.Load(), Waiting: p.waits.Load(),
 	}
 	s.Phase, _ = p.phase.Load().(string)
 	if n := p.shards.Load(); n > 0 {
@@ -149,3 +151,9 @@ func (p *Progress) shardListed()       { p.shards.Add(1) }
 func (p *Progress) repository()        { p.repos.Add(1) }
 func (p *Progress) retried()           { p.retries.Add(1) }
 func (p *Progress) failed()            { p.failures.Add(1) }
+
+// waiting counts one more worker that waits, until the returned function is called.
+func (p *Progress) waiting() (over func()) {
+	p.waits.Add(1)
+	return func() { p.waits.Add(-1) }
+}

@@ -137,7 +137,7 @@ func TestWatch(t *testing.T) {
 
 func TestSetWorkers(t *testing.T) {
 	s := NewShared(4, 1<<20, 0)
-	l := &limits{s, nil}
+	l := &limits{s, nil, new(Progress)}
 	var release []func()
 	for range 4 {
 		r, err := l.request(t.Context())

@@ -94,6 +94,9 @@ func (j *job) Hint(string) bool { return false }
 // Healthy is nil: a job that does not go on ends by itself.
 func (j *job) Healthy() error { return nil }
 
+// Alive is nil likewise.
+func (j *job) Alive() error { return nil }
+
 // Ready is nil when the job has ended.
 func (j *job) Ready() error {
 	j.mu.Lock()

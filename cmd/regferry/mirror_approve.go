@@ -19,7 +19,7 @@ Nothing is deleted that the source has again.
 Exit codes:
   0  shown, or let through
   2  wrong usage
-  5  there is no such plan any more
+  5  there is no such plan any more, or it cannot be let through
   6  the mirror's state cannot be read
 `
 
@@ -94,7 +94,11 @@ func (a *approval) run(out io.Writer) error {
 			if a.all {
 				most = len(plan.Keys)
 			}
-			text = fmt.Sprintf("%sto let it through: %s --plan %s\n", plan.Text(most), plan.Command, plan.ID)
+			way := fmt.Sprintf("to let it through: %s --plan %s", plan.Command, plan.ID)
+			if plan.Command == "" {
+				way = "nothing lets it through"
+			}
+			text = plan.Text(most) + way + "\n"
 		}
 		if _, err := io.WriteString(out, text); err != nil {
 			return err

@@ -265,6 +265,7 @@ func (d *daemon) reload(ctx context.Context) error {
 		return errors.New("there is no --config to read again")
 	}
 	again := &mirrors{config: d.config}
+	again.one.state = d.one.state // of the command line
 	set := pflag.NewFlagSet("", pflag.ContinueOnError)
 	again.addCommon(set)
 	pairs, err := again.readConfig(d.config, set)
@@ -350,13 +351,11 @@ func (d *daemon) Hint(repository string) bool {
 // alive says that no mirror hangs. One that waits for a side to come back does
 // not: to start anew would not help.
 func (d *daemon) alive() bool {
-	for _, m := range d.running {
-		if p := m.Status(); p.Overdue && p.State != mirror.BackOff {
-			return false
-		}
-	}
-	return true
+	return d.Alive() == nil
 }
+
+// Alive is the first that is not.
+func (d *daemon) Alive() error { return d.first((*mirror.Mirror).Alive) }
 
 // Healthy is the first that is not.
 func (d *daemon) Healthy() error { return d.first((*mirror.Mirror).Healthy) }

@@ -213,7 +213,7 @@ func TestMirrorReload(t *testing.T) {
 	config := filepath.Join(dir, "mirror.yaml")
 	write := func(more string) {
 		t.Helper()
-		text := fmt.Sprintf("version: 1\nmirrors:\n  - {from: %q, to: %q, state: %q, interval: 1h%s}\n", from.location, to.location, filepath.Join(dir, "state"), more)
+		text := fmt.Sprintf("version: 1\nmirrors:\n  - {from: %q, to: %q, interval: 1h%s}\n", from.location, to.location, more)
 		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -226,7 +226,7 @@ func TestMirrorReload(t *testing.T) {
 		m.until(t, says, time.Minute, func() bool { return strings.Contains(m.out.String(), says) })
 	}
 	write(`, bandwidth: 1KiB`)
-	m := mirrorWith(t, "--config", config)
+	m := mirrorWith(t, "--config", config, "--state", filepath.Join(dir, "state")) // as the unit for systemd has it
 	write(`, bandwith: 1KiB`)
 	hup(m, "the old one holds")
 	write(`, bandwidth: off, workers: 3, delete: true`)

@@ -91,7 +91,7 @@ func newSoak(t *testing.T) *soak {
 	s.gate = servers.NewGate(t, s.destination.server)
 	s.proxy = servers.Toxiproxy(t, s.gate.URL)
 	s.m = mirrorWith(t, "--from", s.sourceDir, "--to", locationOf(s.proxy.URL, "images", "the/root"), "--state", s.state,
-		"--interval", "1s", "--full-every", "2s", "--delete", "--delete-after", "2s", "--max-delete", "100%", "--lease", "20s", "--patience", "3s", "--sample", "5%")
+		"--interval", "1s", "--full-every", "2s", "--delete", "--delete-after", "2s", "--max-delete", "100%", "--lease", "1m", "--patience", "3s", "--sample", "5%")
 	return s
 }
 

@@ -32,9 +32,10 @@ func (m *Mirror) delete(ctx context.Context, l *look, gone []absence, refused st
 			return 0, err
 		}
 	case refused != "" && (l.blobs == 0 || m.landmarks == nil):
-		return 0, m.refuse(keys, reason) // which nobody can approve
+		// What was let through was so for the source that it was.
+		return 0, errors.Join(m.approvedOnce(), m.refuse(keys, reason, ""))
 	default:
-		if err := m.refuse(rest, reason); err != nil {
+		if err := m.refuse(rest, reason, m.show.approve()); err != nil {
 			return 0, err
 		}
 		keys = approved
@@ -43,8 +44,9 @@ func (m *Mirror) delete(ctx context.Context, l *look, gone []absence, refused st
 		return 0, nil
 	}
 	if backends.PowersOf(m.dst).Deleter == nil {
-		return 0, m.refuse(keys, "the destination's store cannot delete")
+		return 0, m.refuse(keys, "the destination's store cannot delete", "")
 	}
+	m.show.waitForHints()
 	if err := m.work.Acquire(ctx, atWork); err != nil {
 		return 0, context.Cause(ctx)
 	}
@@ -235,7 +237,7 @@ func (d *deletion) chunk(ctx context.Context, keys []absence) error {
 	}
 	deleted := make([]bool, len(still))
 	err = d.each(ctx, len(still), func(ctx context.Context, i int) error {
-		if err := d.lease.check(ctx); err != nil {
+		if err := d.lease.checkDelete(ctx); err != nil {
 			return err
 		}
 		err := d.from.Delete(ctx, still[i].Key)

@@ -454,3 +454,31 @@ func TestLimit(t *testing.T) {
 		}
 	}
 }
+
+// A plan of a source that may be another one nobody can let through, and what
+// was let through before is so no more.
+func TestNobodyApproves(t *testing.T) {
+	p := newPair(t)
+	p.deleting()
+	p.rounds(1)
+	p.collect()
+	p.o.MaxDelete, _ = ParseLimit("0")
+	s := p.rounds(3)
+	if s.Refused == nil || s.Refused.Command == "" {
+		t.Fatalf("%+v", s.Refused)
+	}
+	if err := Approve(p.dir, s.Refused.ID); err != nil {
+		t.Fatal(err)
+	}
+	p.remove(p.dst, identityKey)
+	s = p.rounds(1)
+	if s.Refused == nil || s.Refused.Command != "" {
+		t.Fatalf("%+v", s.Refused)
+	}
+	if err := Approve(p.dir, s.Refused.ID); !errors.Is(err, ErrGuard) || !strings.Contains(err.Error(), "does not say which") {
+		t.Errorf("approved: %v", err)
+	}
+	if s = p.rounds(2); s.Deleted != 0 || s.Refused == nil || s.Refused.Command == "" {
+		t.Errorf("%d deleted, %+v", s.Deleted, s.Refused)
+	}
+}

@@ -14,7 +14,8 @@
 //
 // Whatever goes wrong with a side ends the session: both stores are closed, and
 // opened anew after a pause, which grows up to the interval. Only what a human has
-// to look at ends [Mirror.Run]: [ErrGuard] and a damaged state.
+// to look at ends [Mirror.Run]: [ErrGuard], and a state that is damaged, another's
+// or forbidden. A volume of the state that is full for a while is backed off from.
 //
 // # Who writes
 //
@@ -22,9 +23,12 @@
 // every quarter of its time, stops writing when half of it went by without
 // success, and reads it again, if the last reading is a second old, before each
 // tag and each deletion. Another mirror takes it when its count has not moved for
-// the whole time, by the waiting one's own clock. Where the store cannot replace
-// on condition (OpenStack Swift, Alibaba OSS) it is taken over only when its
-// holder released it, or by the same mirror, or with Takeover.
+// the whole time, by the waiting one's own clock; one of the same state when it
+// has not moved for three quarters, since a copy of a state may be at work, too.
+// Where the store cannot replace on condition (OpenStack Swift, Alibaba OSS) it is
+// taken over only when its holder released it, or by the same mirror, or with
+// Takeover. A deletion begins only while the lease lasts for longer than stores
+// try to delete; so with Delete it is a minute at least.
 //
 // A registry that was switched over writes the destination, too. So a tag is
 // overwritten only where it holds what this mirror wrote or saw, which is durable
@@ -36,6 +40,13 @@
 //
 // [Mark] leaves the marker with which [Mirror.Finish] and a final migration end;
 // mirrors and migrations refuse a destination that has it.
+//
+// Takeover is for once. It takes the lease, accepts the marker that stands then,
+// and lets tags of others be overwritten until one full round has gone to its
+// end, whatever that left undone. The state keeps this: after it, and after a
+// restart with the flag still there, the marker that was accepted is no
+// hindrance, and another one is, as is what somebody writes from then on. A start
+// without the flag makes ready for another takeover.
 //
 // # Deletion
 //
@@ -68,6 +79,10 @@
 // destination meets one of a hundred million by chance has a probability below
 // one in a hundred billion, and nobody can aim at it without the salt.
 //
+// Takeover is not begun anew with each start, though the operator may mean that:
+// a flag that was forgotten in a manifest would undo the guards at the moment for
+// which they are there.
+//
 // Not a database under the state: files that are replaced whole, and one that is
 // only appended to, need no repair.
 //
@@ -75,5 +90,6 @@
 //
 // Memory, beside the engine's: 8 bytes a key of the parts being listed, some 40 a
 // tag, 250 an object that the source lost, of which 200,000 are followed at once;
-// 1,000 repositories that hints named; 100 rounds.
+// 1,000 repositories that hints named; 100 rounds. On disk: 8 bytes a key and some
+// 40 a tag, the checkpoint, and two journals of deletions of 64 MiB and a plan each.
 package mirror

@@ -3,6 +3,8 @@ package mirror
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"github.com/regferry/regferry/backends"
 )
@@ -33,6 +35,13 @@ func (e *StateError) Error() string { return "the state of the mirror: " + e.Err
 
 // Unwrap gives the cause.
 func (e *StateError) Unwrap() error { return e.Err }
+
+// Passing says that a file could not be read or written, as where a volume is full
+// or away for a while. What is damaged, another's or forbidden stays so.
+func (e *StateError) Passing() bool {
+	file := errors.As(e.Err, new(*fs.PathError)) || errors.As(e.Err, new(*os.LinkError)) || errors.As(e.Err, new(*os.SyscallError))
+	return file && !errors.Is(e.Err, fs.ErrPermission)
+}
 
 func stateError(err error) error {
 	if err == nil || errors.As(err, new(*StateError)) {

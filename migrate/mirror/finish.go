@@ -42,7 +42,7 @@ func (m *Mirror) Finish(ctx context.Context, f Ending) (Final, error) {
 		begin := time.Now()
 		o := m.Migrate
 		o.Final, o.Checkpoint = true, m.state.path("checkpoint")
-		o.Shared, o.Watch, o.Recorder, o.Progress = m.shared, m.newLook(false).watch(), f.Recorder, f.Progress
+		o.Shared, o.Watch, o.Recorder, o.Progress = m.shared, m.newLook(false).watch(ctx), f.Recorder, f.Progress
 		m.show.state(Finishing, "")
 		var err error
 		out.Summary, err = migrate.Run(ctx, m.src, m.dst, o)
@@ -59,5 +59,5 @@ func (m *Mirror) Finish(ctx context.Context, f Ending) (Final, error) {
 		return Mark(ctx, m.dst, m.src.Location(), m.lease.name)
 	})
 	m.show.state(Done, "")
-	return out, err
+	return out, m.usedUp(err)
 }

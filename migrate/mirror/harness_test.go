@@ -47,7 +47,7 @@ func newPair(t testing.TB) *pair {
 		t.Fatal(err)
 	}
 	p.made = made
-	p.o = Options{Name: "test", State: p.dir, Owner: "here", Once: true, Lease: 20 * time.Second, DeleteAfter: time.Nanosecond}
+	p.o = Options{Name: "test", State: p.dir, Owner: "here", Once: true, Lease: time.Minute, DeleteAfter: time.Nanosecond}
 	p.o.MaxDelete, _ = ParseLimit("100%")
 	p.o.Open = func(context.Context) (backends.ReadStore, backends.Store, error) {
 		src, err := filesystem.OpenReader(p.src, filesystem.Options{})

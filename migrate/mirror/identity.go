@@ -3,6 +3,7 @@ package mirror
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -84,21 +85,33 @@ func writeSmall(ctx context.Context, s backends.Store, key string, v any) error 
 // from then on somebody may push there, and who went on with the migration would
 // overwrite that.
 type Finished struct {
+	ID     string    `json:"id"` // of this one: two may be left in one second
 	At     time.Time `json:"at"`
 	Source string    `json:"source"`
 	By     string    `json:"by"`
 }
 
+func (f Finished) id() string { return f.ID + " " + f.At.UTC().Format(time.RFC3339) }
+
+func readFinished(ctx context.Context, dst backends.ReadStore) (f Finished, found bool, err error) {
+	found, err = readSmall(ctx, dst, finishedKey, &f)
+	return f, found, err
+}
+
 // Mark leaves the marker.
 func Mark(ctx context.Context, dst backends.Store, source, by string) error {
-	return writeSmall(ctx, dst, finishedKey, Finished{time.Now().UTC().Truncate(time.Second), source, by})
+	return writeSmall(ctx, dst, finishedKey, Finished{rand.Text(), time.Now().UTC().Truncate(time.Second), source, by})
 }
 
 // CheckFinished is [ErrFinished] where the marker stands.
 func CheckFinished(ctx context.Context, dst backends.ReadStore) error {
-	var f Finished
-	found, err := readSmall(ctx, dst, finishedKey, &f)
-	if err != nil || !found {
+	return checkFinished(ctx, dst, "")
+}
+
+// checkFinished lets one marker be.
+func checkFinished(ctx context.Context, dst backends.ReadStore, accepted string) error {
+	f, found, err := readFinished(ctx, dst)
+	if err != nil || !found || accepted != "" && f.id() == accepted {
 		return err
 	}
 	return fmt.Errorf("%w on %s, from %s: what was pushed to it since would be overwritten; if nothing was, go on with --takeover", ErrFinished, f.At.Format(time.DateTime+" MST"), backends.Printable(f.Source))

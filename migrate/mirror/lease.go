@@ -19,12 +19,14 @@ import (
 // lease is the right to write a destination, which one mirror has at a time. It
 // is an object there, which its holder writes again every quarter of its time.
 // Who waits for it goes by its own clock alone: a lease whose count does not
-// move for its whole time is over. Where the store cannot write on condition, it
+// move for its whole time is over; for the same owner, which may be one that was
+// killed or a copy of its state that lives, after three quarters. Where the store cannot write on condition, it
 // is never taken from another: two might take it at once.
 type lease struct {
 	dst   backends.Store
 	put   backends.ConditionalPutter // nil: none
-	owner string                     // who may take it back at once, with the state
+	owner string                     // of the state, who may take it back sooner than others
+	last  string                     // session before this one of the process, which has ended
 	self  string                     // of this session: a copied state is not a second holder
 	name  string                     // of the owner, for people
 	lasts time.Duration
@@ -49,10 +51,12 @@ type leaseRecord struct {
 }
 
 func (m *Mirror) newLease(dst backends.Store) *lease {
-	return &lease{
+	l := &lease{
 		dst: dst, put: backends.PowersOf(dst).ConditionalPutter, lasts: m.Lease, now: m.now,
-		owner: m.state.head.Owner, self: rand.Text(), name: fmt.Sprintf("%s, process %d", m.Owner, os.Getpid()),
+		owner: m.state.head.Owner, last: m.lastSession, self: rand.Text(), name: fmt.Sprintf("%s, process %d", m.Owner, os.Getpid()),
 	}
+	m.lastSession = l.self
+	return l
 }
 
 // read returns what stands at the destination; nothing is a released lease.
@@ -129,14 +133,17 @@ func (l *lease) acquire(ctx context.Context, takeover, hurry bool, waiting func(
 		if err != nil {
 			return err
 		}
-		if r.Owner != last.Owner || r.Count != last.Count || since.IsZero() {
+		if r.Session != last.Session || r.Count != last.Count || since.IsZero() {
 			last, since = r, l.now()
 			moves++
 		}
-		silent := l.now().Sub(since) > time.Duration(r.Seconds*float64(time.Second))
-		conditional := l.conditional() != nil
+		ours, most := r.Owner == l.owner, time.Duration(r.Seconds*float64(time.Second))
+		if ours {
+			most = sooner(most)
+		}
+		conditional, silent := l.conditional() != nil, l.now().Sub(since) > most
 		switch {
-		case r.Released || r.Owner == l.owner || takeover || silent && conditional:
+		case r.Released || ours && r.Session == l.last || takeover || silent && (conditional || ours):
 			err := l.write(ctx, version, r.Count+1, false)
 			switch {
 			case err == nil && conditional:
@@ -159,6 +166,10 @@ func (l *lease) acquire(ctx context.Context, takeover, hurry bool, waiting func(
 		}
 	}
 }
+
+// sooner is the silence after which the same owner takes a lease back. A holder
+// has written for the last time before.
+func sooner(lasts time.Duration) time.Duration { return lasts * 3 / 4 }
 
 // settle is for stores that do not write on condition: after a moment, who
 // wrote last has it.
@@ -201,6 +212,21 @@ func (l *lease) check(ctx context.Context) error {
 		return nil
 	}
 	return l.look(ctx)
+}
+
+// checkDelete says whether a Delete that begins now has ended when anybody may
+// have the lease.
+func (l *lease) checkDelete(ctx context.Context) error {
+	if err := l.check(ctx); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	silent := since(l.now(), l.renewed)
+	l.mu.Unlock()
+	if silent+backends.DetachedMost > sooner(l.lasts) {
+		return fmt.Errorf("%w: it was not renewed for %v, and a deletion may take %v", errLeaseLost, silent.Round(time.Second), backends.DetachedMost)
+	}
+	return nil
 }
 
 // since is how long ago it was, by the clock that stands still while a machine

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -48,9 +49,10 @@ type part struct {
 
 func (m *Mirror) newLook(full bool) *look { return &look{m: m, full: full} }
 
-func (l *look) watch() migrate.Watch {
+func (l *look) watch(ctx context.Context) migrate.Watch {
 	return migrate.Watch{
-		Begin: l.begin, Pair: l.pair, Listed: l.end,
+		Begin: l.begin, Listed: l.end,
+		Pair: func(prefix string, p verify.Pair) error { return l.pair(ctx, prefix, p) },
 		Same: l.m.tags.note, Wrote: l.m.wrote, Tag: l.m.mayWriteTag, Retry: l.m.Retried,
 	}
 }
@@ -86,9 +88,9 @@ func (l *look) part(prefix string) (*part, error) {
 func seenName(part int) string { return fmt.Sprintf("seen-%03d", part) }
 
 // pair takes one key into account.
-func (l *look) pair(prefix string, p verify.Pair) error {
+func (l *look) pair(ctx context.Context, prefix string, p verify.Pair) error {
 	k := layout.Parse(p.Key)
-	if err := l.foreign(k, p); err != nil || !l.full {
+	if err := l.foreign(ctx, k, p); err != nil || !l.full {
 		return err
 	}
 	at, err := l.part(prefix)
@@ -147,7 +149,10 @@ func deletable(k layout.Kind) bool {
 // foreign notices what somebody else wrote to the destination: a tag that this
 // mirror never wrote nor saw at the source, or a push in progress. What was there
 // when the mirror was new is left alone.
-func (l *look) foreign(k layout.Key, p verify.Pair) error {
+func (l *look) foreign(ctx context.Context, k layout.Key, p verify.Pair) error {
+	if k.Kind == layout.TagLink && p.Src != nil && p.Dst != nil && l.m.takesOver() {
+		return l.m.accept(ctx, k, p)
+	}
 	if k.Kind == layout.TagLink && p.Dst != nil && l.m.tags.see(k.Repository, k.Tag) {
 		return nil
 	}
@@ -205,7 +210,7 @@ func (l *look) complete() bool {
 type strangers struct {
 	mu    sync.Mutex
 	known map[uint64]bool
-	new   bool // no full round was complete yet: what comes is kept
+	new   bool // no full round has gone to its end yet: what comes is kept
 }
 
 func (m *Mirror) strange(what, name, key string) error {

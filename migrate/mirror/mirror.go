@@ -30,7 +30,7 @@ type Mirror struct {
 	landmarks map[digest.Digest]bool
 	shared    *migrate.Shared
 	workers   atomic.Int64 // of the next round
-	tookOver  atomic.Bool  // Takeover has done what it was for
+	taking    atomic.Bool  // Takeover is given and not over
 	finishing bool
 	hints     *queue
 	work      *semaphore.Weighted // of all: what copies holds one, what deletes holds all
@@ -38,6 +38,8 @@ type Mirror struct {
 	src   backends.ReadStore // of the session
 	dst   backends.Store
 	lease *lease
+
+	lastSession string // that had the lease, or wanted it
 
 	show show
 }
@@ -56,6 +58,7 @@ func New(o Options) (*Mirror, error) {
 		return nil, err
 	}
 	m := &Mirror{Options: o, state: s, parts: migrate.Parts(), hints: newQueue(), work: semaphore.NewWeighted(atWork)}
+	m.taking.Store(o.Takeover && s.head.Takeover.Done.IsZero())
 	m.shared = migrate.NewShared(o.Migrate.Workers, o.Migrate.Memory, o.Migrate.Bandwidth)
 	m.workers.Store(int64(o.Migrate.Workers))
 	m.show.begin(o, s.head)
@@ -66,7 +69,7 @@ func New(o Options) (*Mirror, error) {
 	if err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
-	m.strangers.known, m.strangers.new = make(map[uint64]bool, len(known)), s.head.Full == 0
+	m.strangers.known, m.strangers.new = make(map[uint64]bool, len(known)), !s.head.Settled
 	for _, h := range known {
 		m.strangers.known[h] = true
 	}
@@ -92,12 +95,12 @@ func (m *Mirror) SetWorkers(ctx context.Context, n int) error {
 func (m *Mirror) Hint(repository string) bool { return m.hints.add(repository) }
 
 // Run makes rounds until Stop is closed, which is nil, or the context ends, or
-// something happened that a human has to look at: [ErrGuard], a *[StateError].
-// Whatever else goes wrong, it backs off and tries again.
+// something happened that a human has to look at: [ErrGuard], a *[StateError]
+// that is not Passing. Whatever else goes wrong, it backs off and tries again.
 func (m *Mirror) Run(ctx context.Context) error {
 	for try := 0; ; {
 		began := m.now()
-		err := m.session(ctx, m.rounds)
+		err := m.usedUp(m.session(ctx, m.rounds))
 		switch {
 		case err == nil, m.stopped() && errors.Is(err, context.Canceled):
 			m.show.state(Stopped, "")
@@ -105,7 +108,7 @@ func (m *Mirror) Run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			m.show.state(Stopped, "interrupted")
 			return context.Cause(ctx)
-		case m.Once, errors.Is(err, ErrGuard), errors.As(err, new(*StateError)), errors.As(err, new(*migrate.CheckpointError)) && backends.SideOf(err) == "":
+		case m.Once, final(err):
 			m.show.state(Stopped, err.Error())
 			return err
 		}
@@ -121,6 +124,13 @@ func (m *Mirror) Run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// final says that trying again would not help. A checkpoint holds nothing that
+// is needed.
+func final(err error) bool {
+	var state *StateError
+	return errors.Is(err, ErrGuard) || errors.As(err, &state) && !state.Passing()
 }
 
 func (m *Mirror) stopped() bool {
@@ -156,11 +166,11 @@ func (m *Mirror) session(ctx context.Context, do func(context.Context) error) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, m.src.Close(), m.dst.Close()) }()
-	if err := m.state.belong(m.src.Location(), m.dst.Location()); err != nil {
+	if err := errors.Join(m.tags.mend(), m.state.belong(m.src.Location(), m.dst.Location())); err != nil {
 		return err
 	}
 	m.show.sides(m.src.Location(), m.dst.Location())
-	if err := m.notFinished(ctx); err != nil {
+	if err := errors.Join(m.rearm(), m.notFinished(ctx)); err != nil {
 		return err
 	}
 	m.lease = m.newLease(m.dst)
@@ -170,7 +180,7 @@ func (m *Mirror) session(ctx context.Context, do func(context.Context) error) (e
 	m.show.holds(m.lease.name)
 	defer m.show.holds("")
 	defer m.lease.release(ctx)
-	if err := m.readIdentity(ctx); err != nil {
+	if err := errors.Join(m.beginTakeover(ctx), m.readIdentity(ctx)); err != nil {
 		return err
 	}
 	g, inner := errgroup.WithContext(ctx)
@@ -199,19 +209,6 @@ func (m *Mirror) inPlace(ctx context.Context) error {
 	return nil
 }
 
-// notFinished is asked again and again: a migration may be finished while this
-// mirror stands by, or by somebody who does not know of it.
-func (m *Mirror) notFinished(ctx context.Context) error {
-	if m.takesOver() {
-		return nil
-	}
-	return CheckFinished(ctx, m.dst)
-}
-
-// takesOver says that Takeover still holds: until a full round was complete. Who
-// leaves it in a configuration does not switch the guards off for ever.
-func (m *Mirror) takesOver() bool { return m.Takeover && !m.tookOver.Load() }
-
 // waitForLease stands by until the destination is ours to write.
 func (m *Mirror) waitForLease(ctx context.Context, cancel context.CancelCauseFunc) error {
 	done := make(chan struct{})
@@ -225,7 +222,7 @@ func (m *Mirror) waitForLease(ctx context.Context, cancel context.CancelCauseFun
 		return nil
 	})
 	standing := ""
-	err := m.lease.acquire(ctx, m.takesOver(), m.Once || m.finishing, func(holder string) {
+	err := m.lease.acquire(ctx, m.mayTakeOver(), m.Once || m.finishing, func(holder string) {
 		if holder != standing {
 			m.Log.Info("standing by", "pair", m.Name, "lease_of", holder)
 		}

@@ -57,6 +57,9 @@ const (
 	DefaultLease       = time.Minute
 )
 
+// leastToDelete leaves room for a Delete beside a renewal that failed.
+const leastToDelete = time.Minute
+
 // Check refuses options that cannot be meant.
 func (o Options) Check() error {
 	switch {
@@ -64,6 +67,8 @@ func (o Options) Check() error {
 		return errors.New("--interval, --full-every and --delete-after are not negative, for example --interval 5m")
 	case o.Lease != 0 && o.Lease < 2*time.Second:
 		return fmt.Errorf("--lease %v: give at least 2s, for example --lease 1m", o.Lease)
+	case o.Delete && o.Lease != 0 && o.Lease < leastToDelete:
+		return fmt.Errorf("--lease %v with --delete: give at least %v, so that no deletion is under way when another mirror takes over", o.Lease, leastToDelete)
 	}
 	return o.Migrate.Check()
 }

@@ -71,9 +71,10 @@ func readPlan(path string) (p SavedPlan, found bool, err error) {
 	return p, true, nil
 }
 
-// refuse keeps a plan for a human, unless it waits already.
-func (m *Mirror) refuse(keys []absence, reason string) error {
-	p := newPlan(keys, reason, m.show.approve())
+// refuse keeps a plan for a human, unless it waits already. Without a command
+// nobody can let it through.
+func (m *Mirror) refuse(keys []absence, reason, command string) error {
+	p := newPlan(keys, reason, command)
 	old, found, err := readPlan(m.state.path(planFile))
 	if err != nil {
 		return err
@@ -81,7 +82,11 @@ func (m *Mirror) refuse(keys []absence, reason string) error {
 	if found && old.ID == p.ID {
 		p.Made = old.Made
 	} else {
-		m.Log.Warn("deletions refused", "pair", m.Name, "plan", p.ID, "objects", p.Objects, "reason", reason, "to_let_it_through", p.Command+" --plan "+p.ID)
+		way := "nothing"
+		if command != "" {
+			way = command + " --plan " + p.ID
+		}
+		m.Log.Warn("deletions refused", "pair", m.Name, "plan", p.ID, "objects", p.Objects, "reason", reason, "to_let_it_through", way)
 	}
 	data, err := json.MarshalIndent(p, "", "\t")
 	if err != nil {
@@ -117,6 +122,9 @@ func Approve(dir, id string) error {
 		return fmt.Errorf("%w: no plan waits in %s; it may have been let through, or the source has the objects again", ErrGuard, dir)
 	case p.ID != id:
 		return fmt.Errorf("%w: the plan that waits is %s, not %s: it may have changed meanwhile; look at it again", ErrGuard, p.ID, backends.Printable(id))
+	}
+	if p.Command == "" {
+		return fmt.Errorf("%w: plan %s cannot be let through: %s", ErrGuard, p.ID, p.Reason)
 	}
 	data, err := json.Marshal(p) // what was looked at, whatever the mirror writes meanwhile
 	if err != nil {

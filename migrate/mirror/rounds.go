@@ -74,7 +74,7 @@ func (m *Mirror) round(ctx context.Context, full bool) error {
 	}
 	kind, l := kindTags, m.newLook(full)
 	o := m.Migrate
-	o.Shared, o.Watch = m.shared, l.watch()
+	o.Shared, o.Watch = m.shared, l.watch(ctx)
 	o.Links = !full
 	if full {
 		kind = kindFull
@@ -102,6 +102,9 @@ func (m *Mirror) round(ctx context.Context, full bool) error {
 	}
 	if err == nil {
 		err = m.inPlace(ctx)
+	}
+	if err == nil && full {
+		err = m.settle()
 	}
 	r := roundOf(s, err)
 	if err == nil && r.Complete {
@@ -150,8 +153,7 @@ func (m *Mirror) endRound(ctx context.Context, l *look, r *Round, began, start t
 	if m.some() {
 		m.show.lastFull, h.LastFull = began, start.UTC()
 		h.Full++
-		m.tookOver.Store(true)
-		return errors.Join(m.keepStrangers(), m.state.writeHead())
+		return m.state.writeHead()
 	}
 	if !l.complete() {
 		return fmt.Errorf("%d of %d parts of the registry were listed", l.listed, len(m.parts))
@@ -170,7 +172,7 @@ func (m *Mirror) endRound(ctx context.Context, l *look, r *Round, began, start t
 	}
 	gone := aged(before, l.gone, h.Clock)
 	r.Absences = int64(len(gone)) + l.more
-	if err := errors.Join(m.state.writeAbsences(gone), m.tags.compact(h.Rounds), m.keepStrangers()); err != nil {
+	if err := errors.Join(m.state.writeAbsences(gone), m.tags.compact(h.Rounds)); err != nil {
 		return err
 	}
 	if err := m.state.writeHead(); err != nil {
@@ -178,7 +180,6 @@ func (m *Mirror) endRound(ctx context.Context, l *look, r *Round, began, start t
 	}
 	m.written.turn()
 	refused := m.changed(l)
-	m.tookOver.Store(true)
 	if m.Delete {
 		if r.Deleted, err = m.delete(ctx, l, gone, refused); err != nil {
 			return err
@@ -188,15 +189,6 @@ func (m *Mirror) endRound(ctx context.Context, l *look, r *Round, began, start t
 		return nil
 	}
 	return m.keepIdentity(ctx, l)
-}
-
-// keepStrangers ends the time in which what the destination holds is taken for
-// what was there before.
-func (m *Mirror) keepStrangers() error {
-	m.strangers.mu.Lock()
-	m.strangers.new = false
-	m.strangers.mu.Unlock()
-	return m.state.writeHashes("foreign", m.strangers.hashes())
 }
 
 // changed says why the source is not what it was, nothing if it is.
@@ -277,9 +269,10 @@ func (m *Mirror) hint(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	o := m.Migrate
-	o.Shared, o.Watch, o.Named = m.shared, m.newLook(false).watch(), names
+	o.Shared, o.Watch, o.Named = m.shared, m.newLook(false).watch(ctx), names
 	start := time.Now()
-	o.Recorder, o.Workers = new(recorder), int(m.workers.Load())
+	o.Recorder, o.Progress, o.Workers = new(recorder), new(migrate.Progress), int(m.workers.Load())
+	m.show.hinting(o.Progress)
 	s, err := migrate.Run(ctx, m.src, m.dst, o)
 	if ctx.Err() != nil || m.stopped() {
 		return false, nil

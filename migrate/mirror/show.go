@@ -2,12 +2,36 @@ package mirror
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/regferry/regferry/migrate"
 	"github.com/regferry/regferry/verify/report"
 )
+
+// movement is how something goes on that rounds may have to wait for.
+type movement struct {
+	now   *migrate.Progress // nil: nothing is under way
+	seen  migrate.Snapshot
+	moved time.Time
+}
+
+// look says whether what is under way was seen to go on.
+func (v *movement) look(now time.Time) {
+	if v.now == nil {
+		return
+	}
+	if snap := moving(v.now.Snapshot()); snap != v.seen {
+		v.seen, v.moved = snap, now
+	}
+}
+
+// moving is what of a snapshot says that objects are being done.
+func moving(snap migrate.Snapshot) migrate.Snapshot {
+	snap.Retries, snap.Failures, snap.Waiting = 0, 0, 0
+	return snap
+}
 
 // show is what a mirror says of itself.
 type show struct {
@@ -17,12 +41,15 @@ type show struct {
 	mu      sync.Mutex
 	p       PairStatus
 	started time.Time         // of the process, monotonic, as are the next ones
-	last    time.Time         // of the last complete round, or started
-	upTo    time.Time         // begin of the last complete round
-	moved   time.Time         // when something was last seen to go on
-	took    time.Duration     // the last complete round
+	last    time.Time         // when a round last went to its end, or started
+	through bool              // one has, or had in an earlier process
+	upTo    time.Time         // begin of the last complete round, before any of the first that went to its end
+	moved   time.Time         // when the round under way was last seen to go on
+	took    time.Duration     // by the last that went to its end
 	seen    migrate.Snapshot  // when it moved
 	now     *migrate.Progress // of the round under way
+	waits   bool              // it waits for what hints copy
+	hint    movement          // of the hints that are being followed
 	kind    string
 	number  uint64
 	began   time.Time
@@ -35,7 +62,7 @@ func (s *show) begin(o Options, h head) {
 	s.o = o
 	s.started, s.last, s.moved = o.now(), o.now(), o.now()
 	s.p = PairStatus{Name: o.Name, State: Starting, LastRound: h.LastRound, Deleting: o.Delete, Lag: -1}
-	s.upTo = h.LastRound
+	s.upTo, s.through = h.LastRound, !h.LastRound.IsZero()
 	s.command = "regferry mirror approve --state " + o.State
 }
 
@@ -101,7 +128,21 @@ func (s *show) progress(p *migrate.Progress) {
 func (s *show) phase(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.over, s.moved = name, s.o.now()
+	s.over, s.moved, s.waits = name, s.o.now(), false
+}
+
+// waitForHints says that the round does nothing until hints were followed.
+func (s *show) waitForHints() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waits = true
+}
+
+// hinting says that hints are being followed. A round does not go on by that.
+func (s *show) hinting(p *migrate.Progress) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hint = movement{now: p, moved: s.o.now()}
 }
 
 // touch says that something goes on that no snapshot shows.
@@ -120,10 +161,15 @@ func (s *show) ended(r Round, err error) {
 	}
 	s.add(r)
 	s.p.Found, s.p.Failed, s.p.Behind = s.rec.lists()
-	s.now = nil
+	s.now, s.waits = nil, false
+	if err == nil { // what it had to leave undone, a restart would, too
+		s.last, s.took, s.through = s.o.now(), time.Since(s.began), true
+	}
 	if r.Complete {
 		s.p.LastRound, s.upTo = time.Now().UTC(), r.Started
-		s.last, s.took = s.o.now(), time.Since(s.began)
+	}
+	if err == nil && s.upTo.IsZero() {
+		s.upTo = r.Started // from its first moment it lacked what was left undone
 	}
 }
 
@@ -134,13 +180,29 @@ func (s *show) hinted(r Round) {
 	if r.Blobs+r.Links+r.Tags+r.Undone > 0 || r.Error != "" {
 		s.add(r)
 	}
-	s.moved = s.o.now()
+	s.hint.now = nil
 }
 
 func (s *show) add(r Round) {
 	s.number++
 	r.Number = s.number
-	s.p.Rounds = append([]Round{r}, s.p.Rounds[:min(len(s.p.Rounds), MaxRounds-1)]...)
+	s.p.Rounds = latest(append([]Round{r}, s.p.Rounds...))
+}
+
+// latest drops a round, the oldest, where there are too many; but neither the last
+// full one that went to its end nor the last complete one: hints come by the
+// hundred, and what full rounds find is asked for until the next.
+func latest(all []Round) []Round {
+	if len(all) <= MaxRounds {
+		return all
+	}
+	ended := slices.IndexFunc(all, func(r Round) bool { return r.Kind == kindFull && r.Error == "" })
+	whole := slices.IndexFunc(all, func(r Round) bool { return r.Kind == kindFull && r.Complete })
+	for i := len(all) - 1; ; i-- {
+		if i != ended && i != whole {
+			return slices.Delete(all, i, i+1)
+		}
+	}
 }
 
 func (s *show) wait(next time.Time) {
@@ -186,9 +248,12 @@ func (m *Mirror) Status() PairStatus {
 		if s.over != "" {
 			p.Now.Phase = s.over
 		}
-		snap.Retries, snap.Failures = 0, 0
-		if snap != s.seen {
-			s.seen, s.moved = snap, s.o.now()
+		s.hint.look(s.o.now())
+		if seen := moving(snap); seen != s.seen {
+			s.seen, s.moved = seen, s.o.now()
+		}
+		if (s.waits || snap.Waiting > 0) && s.hint.now != nil && s.hint.moved.After(s.moved) {
+			s.moved = s.hint.moved
 		}
 	}
 	p.Overdue = s.overdue() != ""
@@ -206,7 +271,7 @@ func (s *show) overdue() string {
 	case s.now != nil && now.Sub(s.moved) <= quietMost:
 		return "" // a long round that goes on
 	}
-	return fmt.Sprintf("no round was complete for %v, and one is due every %v", silent.Round(time.Second), s.o.Interval)
+	return fmt.Sprintf("no round went to its end for %v, and one is due every %v", silent.Round(time.Second), s.o.Interval)
 }
 
 // Healthy is nil unless a round is overdue. A mirror that has stopped for good
@@ -224,16 +289,28 @@ func (m *Mirror) Healthy() error {
 	return nil
 }
 
-// Ready is nil when the destination has been brought up to date once, or when
-// the mirror stands by.
+// Alive is nil unless a round hangs, which a new process may not. Whoever waits
+// for a side would wait there, too.
+func (m *Mirror) Alive() error {
+	if s := m.Status().State; s == Starting || s == BackOff {
+		return nil
+	}
+	return m.Healthy()
+}
+
+// Ready is nil when a round has gone to its end, whatever it had to leave undone,
+// or when the mirror stands by: then it may be sent hints.
 func (m *Mirror) Ready() error {
-	switch p := m.Status(); {
+	p := m.Status()
+	m.show.mu.Lock()
+	defer m.show.mu.Unlock()
+	switch {
 	case p.State == Standby:
 		return nil
 	case p.State == Stopped:
 		return fmt.Errorf("%s: stopped: %s", p.Name, p.Reason)
-	case p.LastRound.IsZero():
-		return fmt.Errorf("%s: no round is complete yet", p.Name)
+	case !m.show.through:
+		return fmt.Errorf("%s: no round has gone to its end yet", p.Name)
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ import (
 //	absent       JSON lines: objects of the destination that the source lost
 //	checkpoint   of the full round under way
 //	plan.json    a plan of deletions that was refused; approved.json let through
-//	deletions.jsonl  the journal of deletions, which nobody but an operator removes
+//	deletions.jsonl  the journal of deletions; deletions.jsonl.1 the one before
 //
 // It holds names, counts and hashes; no credentials. Who loses it loses what the
 // source once had: nothing is deleted until that was seen again.
@@ -47,6 +47,8 @@ type head struct {
 	LastRound   time.Time     `json:"last_round"`   // when the last complete round began
 	LastFull    time.Time     `json:"last_full"`    // and the last full one
 	SampleRound uint64        `json:"sample_round"` // of the proofs
+	Settled     bool          `json:"settled"`      // a full round has gone to its end, whatever it left undone
+	Takeover    takeover      `json:"takeover"`
 }
 
 const stateFormat = 1
@@ -124,7 +126,7 @@ func replaceFile(path string, data []byte) error {
 		return err
 	}
 	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+	if err = errors.Join(err, giveAway(f), f.Sync(), f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
@@ -141,7 +143,9 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-func (s *state) close() error { return s.lock.Close() }
+func (s *state) close() error {
+	return errors.Join(stateError(giveAwayAll(s.dir)), s.lock.Close())
+}
 
 // hash stands for a name.
 func (s *state) hash(name string) uint64 {

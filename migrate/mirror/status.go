@@ -39,10 +39,10 @@ type PairStatus struct {
 	State       State  `json:"state"`
 	Reason      string `json:"reason,omitempty"` // why it stands by, backs off or has stopped
 
-	Overdue     bool      `json:"overdue"`                // no round was complete for longer than it may take
+	Overdue     bool      `json:"overdue"`                // no round went to its end for longer than it may take
 	LastRound   time.Time `json:"last_round,omitzero"`    // when the last complete round ended
 	NextRound   time.Time `json:"next_round,omitzero"`    // when the next begins, while waiting
-	Lag         float64   `json:"lag_seconds"`            // since when the destination may lack something: the begin of the last complete round; -1 before the first
+	Lag         float64   `json:"lag_seconds"`            // since when the destination may lack something: the begin of the last complete round; where none was, of the first that went to its end; -1 before
 	Hints       int       `json:"hints_queued"`           // repositories that a notification named and that wait
 	HintsLost   int64     `json:"hints_dropped"`          // for which there was no room; the next round has them
 	Deleting    bool      `json:"deleting"`               // --delete is given
@@ -51,7 +51,7 @@ type PairStatus struct {
 	LeaseHolder string    `json:"lease_holder,omitempty"` // who may write the destination
 
 	Now    *Progress        `json:"now,omitempty"` // of the round under way
-	Rounds []Round          `json:"rounds"`        // the last ones, newest first, at most MaxRounds
+	Rounds []Round          `json:"rounds"`        // the last ones, newest first, at most MaxRounds, among them the last full one
 	Behind []string         `json:"behind"`        // repositories that the last round could not bring up to date, at most MaxBehind
 	Found  []report.Finding `json:"findings"`      // of the last round, at most MaxFound
 	Failed []report.Failure `json:"failures"`      // of the last round, at most MaxFound
@@ -107,5 +107,5 @@ type Plan struct {
 	Blobs   int64     `json:"blobs"`
 	Bytes   int64     `json:"bytes"`
 	Reason  string    `json:"reason"`  // why it was refused
-	Command string    `json:"command"` // what to type to let it through
+	Command string    `json:"command"` // what to type to let it through; empty: nothing does
 }

@@ -23,7 +23,7 @@ type tags struct {
 	round   uint64 // under way
 	file    *os.File
 	written int64 // records appended
-	broken  error // of the first that could not be
+	broken  error // of the first that could not be; nothing is appended until mend
 
 	syncing sync.Mutex
 	synced  int64
@@ -127,8 +127,14 @@ func (t *tags) sync() error {
 	t.mu.Lock()
 	f, all, broken := t.file, t.written, t.broken
 	t.mu.Unlock()
-	if err := errors.Join(broken, f.Sync()); err != nil {
-		return stateError(err)
+	if broken == nil {
+		broken = f.Sync()
+	}
+	if broken != nil { // a second Sync may say that all is well
+		t.mu.Lock()
+		t.broken = broken
+		t.mu.Unlock()
+		return stateError(broken)
 	}
 	t.synced = all
 	return nil
@@ -164,6 +170,18 @@ func (t *tags) ours(repository, tag string, sum [md5.Size]byte) (ours, known boo
 	return known && (r.now == s || r.before == s), known
 }
 
+// mend writes the file anew where the last record may not be whole, or not be
+// durable.
+func (t *tags) mend() error {
+	t.mu.Lock()
+	broken := t.broken
+	t.mu.Unlock()
+	if broken == nil {
+		return nil
+	}
+	return t.compact(0)
+}
+
 // compact forgets tags that were not seen since a round and writes the file
 // anew.
 func (t *tags) compact(round uint64) error {
@@ -187,11 +205,12 @@ func (t *tags) compact(round uint64) error {
 	}
 	f, err := os.OpenFile(t.s.path("tags"), os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
+		t.broken = err // the file that is open has no name any more
 		return stateError(err)
 	}
-	err = t.file.Close()
+	_ = t.file.Close() // what was in it is in the other
 	t.file, t.synced, t.broken = f, t.written, nil
-	return stateError(err)
+	return nil
 }
 
 func (t *tags) close() error {

@@ -11,9 +11,9 @@
 // process_*, as every Go program has them.
 //
 //	regferry_build_info gauge version,goversion: 1
-//	regferry_lag_seconds gauge pair: since when the destination may lack something, the begin of the last complete round; absent before the first
+//	regferry_lag_seconds gauge pair: since when the destination may lack something, the begin of the last complete round, or while there is none of the first that went to its end; absent before
 //	regferry_last_complete_round_timestamp_seconds gauge pair: when that round ended; absent before the first
-//	regferry_overdue gauge pair: 1 while no round was complete for longer than it may take; also before the first
+//	regferry_overdue gauge pair: 1 while no round went to its end, whatever it left undone, for longer than it may take; also before the first
 //	regferry_leader gauge pair: 1 while this process holds the lease of the destination and so may write it
 //	regferry_standby gauge pair: 1 while another mirror holds the lease
 //	regferry_backing_off gauge pair: 1 while a side fails and rounds are later than usual
@@ -25,7 +25,7 @@
 //	regferry_objects_total counter pair,phase,result: objects, counted when their round ends; blobs, links and tags written, proofs proved, deletions deleted, all undone, all damaged (at the source)
 //	regferry_bytes_total counter pair,phase,result: bytes of the blobs written, counted when their round ends
 //	regferry_undone_objects gauge pair: objects that the last round of any kind left undone; absent before the first
-//	regferry_source_damage gauge pair: damage at the source in the last complete full round; absent before the first
+//	regferry_source_damage gauge pair: damage at the source in the last full round that went to its end; absent before the first
 //	regferry_repositories_behind gauge pair: repositories that the last round could not bring up to date, at most 100
 //	regferry_hints_queued gauge pair: repositories that a notification named and that wait
 //	regferry_hints_dropped_total counter pair: notifications for which there was no room; the next round has what they named

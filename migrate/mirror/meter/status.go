@@ -65,6 +65,10 @@ func latest(ok func(mirror.Round) bool, of func(mirror.Round) float64) func(mirr
 
 func whole(r mirror.Round) bool { return r.Complete && r.Kind == "full" }
 
+// through is a full round that went to its end, also where it had to leave
+// something undone.
+func through(r mirror.Round) bool { return r.Error == "" && r.Kind == "full" }
+
 var figures = []figure{
 	gauge("regferry_lag_seconds", "Since when the destination may lack something.",
 		func(p mirror.PairStatus) (float64, bool) { return p.Lag, p.Lag >= 0 }),
@@ -72,7 +76,7 @@ var figures = []figure{
 		func(p mirror.PairStatus) (float64, bool) {
 			return float64(p.LastRound.UnixMilli()) / 1000, !p.LastRound.IsZero()
 		}),
-	gauge("regferry_overdue", "Whether no round was complete for longer than it may take.",
+	gauge("regferry_overdue", "Whether no round went to its end for longer than it may take.",
 		flag(func(p mirror.PairStatus) bool { return p.Overdue })),
 	gauge("regferry_leader", "Whether this process holds the lease of the destination.", flag(leads)),
 	gauge("regferry_standby", "Whether another mirror holds the lease of the destination.",
@@ -100,8 +104,8 @@ var figures = []figure{
 			}
 			return float64(p.Refused.Objects)
 		})),
-	gauge("regferry_source_damage", "Damage at the source in the last complete full round.",
-		latest(whole, func(r mirror.Round) float64 { return float64(r.Damage) })),
+	gauge("regferry_source_damage", "Damage at the source in the last full round that went to its end.",
+		latest(through, func(r mirror.Round) float64 { return float64(r.Damage) })),
 	gauge("regferry_undone_objects", "Objects that the last round, of any kind, left undone.",
 		latest(func(mirror.Round) bool { return true }, func(r mirror.Round) float64 { return float64(r.Undone) })),
 	gauge("regferry_repositories_behind", "Repositories that the last round could not bring up to date, at most 100.",

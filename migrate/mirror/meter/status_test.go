@@ -122,7 +122,7 @@ regferry_last_complete_round_timestamp_seconds{pair="eu"} 1.7960184e+09
 # HELP regferry_leader Whether this process holds the lease of the destination.
 # TYPE regferry_leader gauge
 regferry_leader{pair="eu"} 1
-# HELP regferry_source_damage Damage at the source in the last complete full round.
+# HELP regferry_source_damage Damage at the source in the last full round that went to its end.
 # TYPE regferry_source_damage gauge
 regferry_source_damage{pair="eu"} 7
 # HELP regferry_undone_objects Objects that the last round, of any kind, left undone.
@@ -154,6 +154,21 @@ regferry_leader{pair="eu"} 0
 regferry_standby{pair="eu"} 1
 `
 	if err := testutil.CollectAndCompare(meter.Status(young), strings.NewReader(want), "regferry_leader", "regferry_standby"); err != nil {
+		t.Error(err)
+	}
+}
+
+// Damage shows though something cannot be transferred.
+func TestDamageOfIncomplete(t *testing.T) {
+	status := func() mirror.Status {
+		return mirror.Status{Pairs: []mirror.PairStatus{{Name: "eu", Rounds: []mirror.Round{{Number: 2, Kind: "full", Error: "gone"}, {Number: 1, Kind: "full", Undone: 1, Damage: 3}}}}}
+	}
+	want := `
+# HELP regferry_source_damage Damage at the source in the last full round that went to its end.
+# TYPE regferry_source_damage gauge
+regferry_source_damage{pair="eu"} 3
+`
+	if err := testutil.CollectAndCompare(meter.Status(status), strings.NewReader(want), "regferry_source_damage"); err != nil {
 		t.Error(err)
 	}
 }

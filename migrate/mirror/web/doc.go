@@ -7,6 +7,7 @@
 //	GET  /events/stream the status as server-sent events, one a second
 //	POST /events        notifications: see package hint
 //	GET  /healthz       200, or 503 with one line: a round is overdue
+//	GET  /livez         200, or 503 with one line: a round hangs, and the process has to be started again
 //	GET  /readyz        200, or 503 with one line: what is being waited for
 //	GET  /metrics       for Prometheus: see package meter
 //	GET  /debug/pprof/  by option only

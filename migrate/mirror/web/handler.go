@@ -17,6 +17,7 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", answer(s.o.Source.Healthy))
+	mux.HandleFunc("GET /livez", answer(s.o.Source.Alive))
 	mux.HandleFunc("GET /readyz", answer(s.o.Source.Ready))
 	mux.HandleFunc("GET /status", s.status)
 	mux.HandleFunc("GET /history", s.serveHistory)

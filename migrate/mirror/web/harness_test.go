@@ -30,12 +30,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // scripted is a Source that says what the test wants.
 type scripted struct {
-	mu             sync.Mutex
-	status         mirror.Status
-	healthy, ready error
-	room           int
-	hints          []string
-	looks          int
+	mu                    sync.Mutex
+	status                mirror.Status
+	healthy, alive, ready error
+	room                  int
+	hints                 []string
+	looks                 int
 }
 
 func (s *scripted) Status() mirror.Status {
@@ -61,6 +61,7 @@ func (s *scripted) Hint(repository string) bool {
 }
 
 func (s *scripted) Healthy() error { s.mu.Lock(); defer s.mu.Unlock(); return s.healthy }
+func (s *scripted) Alive() error   { s.mu.Lock(); defer s.mu.Unlock(); return s.alive }
 func (s *scripted) Ready() error   { s.mu.Lock(); defer s.mu.Unlock(); return s.ready }
 
 // set changes what it says.

@@ -26,7 +26,10 @@ type Source interface {
 	Hint(repository string) bool
 	// Healthy is nil, or why somebody should look: a round is overdue.
 	Healthy() error
-	// Ready is nil, or what is being waited for: the first complete round, or
+	// Alive is nil, or why a new process is needed: a round hangs. A side that is
+	// away is no such reason.
+	Alive() error
+	// Ready is nil, or what is being waited for: the end of the first round, or
 	// the lease.
 	Ready() error
 }

@@ -32,6 +32,7 @@ func TestAnswers(t *testing.T) {
 	}{
 		{"GET", "/healthz", 200, "text/plain; charset=utf-8", "ok\n"},
 		{"HEAD", "/healthz", 200, "text/plain; charset=utf-8", ""},
+		{"GET", "/livez", 200, "text/plain; charset=utf-8", "ok\n"},
 		{"POST", "/healthz", 405, "", ""},
 		{"GET", "/readyz", 200, "text/plain; charset=utf-8", "ok\n"},
 		{"GET", "/metrics", 200, "text/plain; version=0.0.4", "shown_total 0"},
@@ -77,9 +78,9 @@ func TestAnswers(t *testing.T) {
 		t.Errorf("a file that did not change is sent again: %d", again.StatusCode)
 	}
 	source.set(func() {
-		source.healthy, source.ready = errors.New("no complete round\nfor 3h"), errors.New("the first round is under way")
+		source.healthy, source.alive, source.ready = errors.New("no complete round\nfor 3h"), errors.New("a round hangs"), errors.New("the first round is under way")
 	})
-	for path, want := range map[string]string{"/healthz": "no complete round for 3h\n", "/readyz": "the first round is under way\n"} {
+	for path, want := range map[string]string{"/healthz": "no complete round for 3h\n", "/livez": "a round hangs\n", "/readyz": "the first round is under way\n"} {
 		if a, body := ask(t, "GET", s.URL()+path, ""); a.StatusCode != 503 || body != want {
 			t.Errorf("%s: %d %q", path, a.StatusCode, body)
 		}

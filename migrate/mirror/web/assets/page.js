@@ -60,7 +60,7 @@
         last && last.damage ? ["warn", "!", "Done, with " + plural(last.damage, "object") + " damaged at the source already", ""] : ["good", "✓", "Done", reason];
       case "standby": return ["unknown", "–", "Standing by" + (p.lease_holder ? ": " + p.lease_holder + " mirrors" : ""), reason];
     }
-    if (p.overdue) return ["bad", "✗", "Overdue" + (behind ? ": " + behind : ": no round was complete yet"), reason || "No round was complete for longer than one may take."];
+    if (p.overdue) return ["bad", "✗", "Overdue" + (behind ? ": " + behind : ": no round was complete yet"), reason || "No round went to its end for longer than one may take."];
     if (p.state === "backoff") return ["warn", "!", "Waiting for a side that fails" + (behind ? ", " + behind : ""), reason];
     if (p.refused_plan) return ["warn", "!", (behind ? "In step, " + behind + "; deletions" : "Deletions") + " refused", reason];
     if (p.state === "finishing") return ["unknown", "…", "Finishing: rounds until nothing changes", reason];
@@ -185,6 +185,7 @@
     say(v.q(".refused .reason"), plan.reason);
     say(v.q(".refused .size"), "Plan " + plan.id + " of " + clock(plan.made) + ": " + plural(plan.objects, "object") + ", of them " + plural(plan.tags, "tag") + " and " + plural(plan.blobs, "blob") + ", " + size(plan.bytes) + ".");
     say(v.q(".command code"), plan.command);
+    show(v.q(".through"), !!plan.command);
   }
 
   function result(r) {

@@ -43,7 +43,7 @@ func killLargeLayer(t *testing.T, from, to kind) {
 			layer = d
 		}
 	}
-	args := []string{"migrate", "--from", source.location, "--to", destination.location, "--checkpoint", state, "--bandwidth", "120MiB"}
+	args := []string{"migrate", "--from", source.location, "--to", destination.location, "--checkpoint", state, "--bandwidth", "60MiB"}
 	p := launch(t, args...)
 	for destination.unfinished(t) < size/10*9 && p.running(time.Millisecond) {
 	}

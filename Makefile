@@ -4,7 +4,7 @@ RUN   := go test -count=1 -timeout 60m -v
 export REGFERRY_TOOLS := $(TOOLS)
 
 .DEFAULT_GOAL := build
-.PHONY: help build release tools test test-short test-kill test-e2e test-live test-powercut test-matrix test-nfs test-ceph test-soak test-kubernetes test-memory bench fuzz lint example
+.PHONY: help build release tools test test-packages test-program test-short test-kill test-e2e test-live test-powercut test-matrix test-nfs test-ceph test-soak test-kubernetes test-memory bench fuzz lint example
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,8 +21,18 @@ tools: ## installs what the tests run against (as root the first time)
 	.ci/tools
 
 test: tools ## everything CI tests: real registries, short kills and power cuts, race detector
-	go test -race -timeout 60m ./cmd/regferry ./... # the longest first
+	@$(MAKE) --no-print-directory -k -j 2 --output-sync=recurse test-packages test-program
+
+test-packages: # all but the program, side by side with that
+	go test -race -parallel 8 -timeout 60m $$(go list ./... | grep -v /cmd/)
 	cd examples/kubernetes && go test ./... # a module of its own, so that nobody who uses ours gets Kubernetes'
+
+# What these run is the program as users have it: the race detector would see
+# only the test, at several times the cost.
+BUILT := ^Test(Full|Kill|KillLargeLayer|KillThenPush|LiveRegistry|Matrix|Memory.*|MirrorSoak|MirrorStandsBy|NFS|NoSecretOfAServiceThatWorks|PowerCut|Preflight|Refusals|RefusedRights|Requests|ToxicNetwork)$$
+test-program:
+	go test -race -parallel 8 -timeout 60m -skip '$(BUILT)' ./cmd/regferry; raced=$$?; \
+	go test -parallel 8 -timeout 60m -run '$(BUILT)' ./cmd/regferry && exit $$raced
 
 test-short: ## no servers, no installing, seconds
 	go test -short ./...

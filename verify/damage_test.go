@@ -5,11 +5,10 @@ import (
 	"strings"
 	"testing"
 
-	"gocloud.dev/blob/memblob"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/regferry/regferry/backends"
-	"github.com/regferry/regferry/backends/bucket"
+	"github.com/regferry/regferry/backends/filesystem"
 	"github.com/regferry/regferry/migrate"
 	"github.com/regferry/regferry/verify"
 	"github.com/regferry/regferry/verify/layout"
@@ -150,8 +149,11 @@ func TestDamageOfTheSource(t *testing.T) {
 	var g errgroup.Group
 	for i, d := range all {
 		dirs[i], _, hurts[i] = damaged(t, d.Name)
-		stores[i] = bucket.New(memblob.OpenBucket(nil), "mem://"+d.Name)
-		defer stores[i].Close()
+		var err error
+		if stores[i], err = filesystem.Open(t.TempDir(), filesystem.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { stores[i].Close() }) // after those that run side by side
 		g.Go(func() error {
 			_, err := migrate.Run(t.Context(), open(t, dirs[i]), stores[i], migrate.Options{})
 			return err
@@ -161,29 +163,28 @@ func TestDamageOfTheSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, d := range all {
-		t.Run(d.Name, func(t *testing.T) {
-			dir, hurt, migrated := dirs[i], hurts[i], stores[i]
-			src := open(t, dir)
-			for name, dst := range map[string]backends.ReadStore{"copied": memory(t, dir), "migrated": migrated} {
-				for _, level := range []verify.Level{verify.Presence, verify.Content} {
-					s, n := run(t, verify.Options{Source: src, Destination: dst, Level: level})
+		for name, dst := range map[string]backends.ReadStore{"copied": open(t, dirs[i]), "migrated": stores[i]} {
+			for _, level := range []verify.Level{verify.Presence, verify.Content} {
+				t.Run(d.Name+"/"+name+"/"+string(level), func(t *testing.T) {
+					t.Parallel() // each waits before it calls something broken
+					s, n := run(t, verify.Options{Source: open(t, dirs[i]), Destination: dst, Level: level})
 					if s.Differences() != 0 {
-						t.Errorf("%s, %s: differences: %s", name, level, words(n.findings))
+						t.Errorf("differences: %s", words(n.findings))
 						for _, f := range n.findings {
 							t.Logf("%+v", f)
 						}
 					}
 					if level == verify.Presence && slices.Contains(unseen, d.Name) {
-						continue
+						return
 					}
 					shown := strings.Contains(found[d.Name], "damage") || strings.Contains(found[d.Name], "warning")
 					if (s.SourceDamage() > 0) != shown {
-						t.Errorf("%s, %s: %s", name, level, words(n.findings))
+						t.Error(words(n.findings))
 					}
-					checkTags(t, n.findings, hurt.Tags)
-				}
+					checkTags(t, n.findings, hurts[i].Tags)
+				})
 			}
-		})
+		}
 	}
 }
 

@@ -26,6 +26,7 @@ const partSize = 5 << 20
 func TestConformanceVersityGW(t *testing.T) {
 	server := servers.VersityGW(t)
 	h := harness(t, server)
+	h.Objects = 1100 // a page has 1,000
 	h.Leftovers = func(t *testing.T, s backends.Store) []string { return uploadsOf(t, server, bucketOf(s)) }
 	h.Sometimes = map[string]string{
 		"D6 what is put beside a deletion is there afterwards": "it removes a directory that a Put is about to write into; the Put is then refused, as ExistingObjectIsDirectory",
@@ -36,7 +37,7 @@ func TestConformanceVersityGW(t *testing.T) {
 func TestConformanceMinIO(t *testing.T) {
 	server := servers.MinIO(t)
 	h := harness(t, server)
-	h.LongSegments = false
+	h.LongSegments, h.Objects = false, 1100
 	h.Violates = map[string]string{
 		"Keys in each other's way": "MinIO takes a key below another one and then does not list it; a registry has none such",
 	}

@@ -37,7 +37,7 @@ func TestMirrorSoak(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := newSoak(t)
+	s := newSoak(t, lasts)
 	s.m.waits(t)
 	began := time.Now()
 	calm, _ := s.figures()
@@ -59,7 +59,7 @@ func TestMirrorSoak(t *testing.T) {
 		f.do(each)
 		s.push(each)
 	}
-	s.end(calm)
+	s.end(calm, max(4*time.Minute, lasts/3))
 }
 
 // soak is a mirror under trial.
@@ -76,7 +76,7 @@ type soak struct {
 	looks       int
 }
 
-func newSoak(t *testing.T) *soak {
+func newSoak(t *testing.T, lasts time.Duration) *soak {
 	t.Helper()
 	dir := fastDir(t, 2<<30)
 	t.Setenv("TMPDIR", dir)
@@ -87,7 +87,7 @@ func newSoak(t *testing.T) *soak {
 		t.Fatal(err)
 	}
 	s.pusher = newPusher(s.sourceDir, made, false, 7)
-	s.pusher.every *= 10
+	s.pusher.every = max(20*time.Millisecond, lasts/10_000) // the registry grows to some 10,000 images, however long it lasts
 	s.gate = servers.NewGate(t, s.destination.server)
 	s.proxy = servers.Toxiproxy(t, s.gate.URL)
 	s.m = mirrorWith(t, "--from", s.sourceDir, "--to", locationOf(s.proxy.URL, "images", "the/root"), "--state", s.state,
@@ -216,11 +216,11 @@ func metric(text, name string) float64 {
 	return n
 }
 
-// end waits for quiet and compares.
-func (s *soak) end(calm float64) {
+// end waits for quiet, not longer than patience, and compares.
+func (s *soak) end(calm float64, patience time.Duration) {
 	t, source := s.T, onDisk(s.sourceDir)
 	t.Helper()
-	s.m.until(t, "to come to rest", 4*time.Minute, func() bool {
+	s.m.until(t, "to come to rest", patience, func() bool {
 		p := s.m.status(t)
 		if len(p.Rounds) < 2 {
 			return false

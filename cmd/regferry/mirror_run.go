@@ -65,8 +65,7 @@ func (s *mirrors) run(ctx context.Context, flags *pflag.FlagSet, out, errOut io.
 		}
 	}
 	d := &daemon{mirrors: s, started: time.Now(), flags: flags, log: log, meter: meter.New(), pairs: pairs, rate: make(chan struct{}, 1)}
-	err = errors.Join(d.open(), nil)
-	if err == nil {
+	if err = d.open(); err == nil {
 		err = d.serve(ctx)
 	}
 	for _, m := range d.running {

@@ -48,7 +48,7 @@
 // sent again, since the state of the hash is not known there.
 //
 // The ETag of an object of type Normal is its MD5, in upper case, but not with
-// encryption by KMS, see etags. That of one in parts is none.
+// encryption by KMS, see parts.ETags. That of one in parts is none.
 //
 // Unfinished uploads of dead runs cost money and show nowhere. Those of a blob
 // are aborted when the blob is stored, all others by age. Where a policy

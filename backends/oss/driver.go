@@ -17,6 +17,7 @@ import (
 	"gocloud.dev/gcerrors"
 
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/backends/parts"
 )
 
 // drive is the service as a gocloud driver, for a bucket or what lies below a
@@ -25,7 +26,7 @@ type drive struct {
 	client *sdk.Client
 	conns  *http.Client
 	o      Options
-	etags  etags
+	etags  parts.ETags
 }
 
 var _ driver.Bucket = (*drive)(nil)
@@ -110,7 +111,7 @@ func (d *drive) Attributes(ctx context.Context, key string) (*driver.Attributes,
 		},
 	}
 	if plain(out.Headers) && sdk.ToString(out.ObjectType) == normal {
-		a.MD5 = d.etags.known(a.ETag)
+		a.MD5 = d.etags.Known(a.ETag)
 	}
 	return a, nil
 }
@@ -190,7 +191,7 @@ func (d *drive) page(ctx context.Context, out *sdk.ListObjectsV2Result, token st
 		}
 		l := &driver.ListObject{Key: key, Size: o.Size, ModTime: sdk.ToTime(o.LastModified), AsFunc: as(o)}
 		if sdk.ToString(o.Type) == normal {
-			l.MD5 = d.etags.md5(ctx, d, key, o.Size, sdk.ToString(o.ETag))
+			l.MD5 = d.md5(ctx, key, o.Size, sdk.ToString(o.ETag))
 		}
 		page.Objects = append(page.Objects, l)
 	}

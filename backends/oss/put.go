@@ -152,9 +152,7 @@ func (s *Store) probe(ctx context.Context) error {
 	if crc := strconv.FormatUint(crc64.Checksum(content, ecma), 10); sdk.ToString(out.HashCRC64) != crc {
 		return backends.Refuse(backends.Unsupported, "the service does not say which CRC64 (x-oss-hash-crc64ecma) it has stored, as OSS does: nothing that is written could be proved")
 	}
-	s.d.etags.mu.Lock()
-	s.d.etags.compare(content, sdk.ToString(out.ETag), plain(out.Headers))
-	s.d.etags.mu.Unlock()
+	s.d.etags.Learn(content, sdk.ToString(out.ETag), plain(out.Headers))
 	_, err = s.putObject(ctx, key, content, contentMD5(nil))
 	if err == nil {
 		return backends.Refuse(backends.Unsupported, "the service accepts a wrong Content-MD5, as OSS does not: nothing that is written could be proved")

@@ -67,7 +67,7 @@
 // was reported; those behind are sent again, since the state of the hash is not
 // known there. The size of a part is then that of the upload, not of the options.
 //
-// An ETag is an MD5 only sometimes, see etags. It is what makes a pass with
+// An ETag is an MD5 only sometimes, see parts.ETags. It is what makes a pass with
 // nothing to do cost a listing and no request for each tag.
 //
 // Unfinished uploads of dead runs cost money and show nowhere. Those of a blob

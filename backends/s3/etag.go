@@ -1,93 +1,29 @@
 package s3
 
 import (
-	"bytes"
 	"context"
-	"crypto/md5"
-	"encoding/hex"
-	"io"
-	"strings"
-	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/backends/parts"
 )
 
-// etags knows whether an ETag that looks like an MD5 is one. It is not with
-// SSE-KMS, and nowhere else is it promised; a listing does not say how an
-// object is encrypted. So the first small object that is listed is read and
-// compared, or what the probe has written.
-//
-// In a bucket where some objects are encrypted by KMS and some are not, their
-// ETag is believed and wrong. That makes two objects look different, which
-// costs a comparison; equal it cannot make them look.
-type etags struct {
-	mu    sync.Mutex
-	asked int  // times; bounded, since reading may be what is denied
-	sure  bool // that it is known
-	are   bool
-}
-
-// small is what is read to learn it: links have 71 bytes.
-const small = 4096
-
 // md5 is the MD5 of a listed object, nil where it is not known.
-func (e *etags) md5(ctx context.Context, r *Reader, o backends.Object, etag string) []byte {
-	sum := looksMD5(etag)
-	if sum == nil {
-		return nil
+func (r *Reader) md5(ctx context.Context, o backends.Object, etag string) []byte {
+	size := o.Size
+	if backends.CheckKey(o.Key, maxKey) != nil {
+		size = 0 // nothing is asked for by such a name
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !e.sure && o.Size > 0 && o.Size <= small && e.asked < 3 && backends.CheckKey(o.Key, maxKey) == nil {
-		e.asked++
-		e.learn(ctx, r, o.Key)
-	}
-	if !e.sure || !e.are {
-		return nil
-	}
-	return sum
-}
-
-// known is the MD5 if it is known without asking.
-func (e *etags) known(etag string) []byte {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !e.sure || !e.are {
-		return nil
-	}
-	return looksMD5(etag)
-}
-
-// learn asks the store; that it cannot is no failure of the listing.
-func (e *etags) learn(ctx context.Context, r *Reader, key string) {
-	out, err := r.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &r.o.Bucket, Key: r.name(key)})
-	if err != nil {
-		return
-	}
-	defer out.Body.Close()
-	content, err := io.ReadAll(io.LimitReader(out.Body, small+1))
-	if err != nil || len(content) > small {
-		return
-	}
-	e.compare(content, aws.ToString(out.ETag), plain(out.ServerSideEncryption, out.SSECustomerAlgorithm))
-}
-
-func (e *etags) compare(content []byte, etag string, plain bool) {
-	sum := md5.Sum(content)
-	e.sure, e.are = true, plain && bytes.Equal(sum[:], looksMD5(etag))
-}
-
-// looksMD5 is nil for the ETag of an upload in parts, which has a dash.
-func looksMD5(etag string) []byte {
-	sum, err := hex.DecodeString(strings.Trim(etag, `"`))
-	if err != nil || len(sum) != md5.Size {
-		return nil
-	}
-	return sum
+	return r.etags.MD5(etag, size, func() (parts.Tagged, error) {
+		out, err := r.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &r.o.Bucket, Key: r.name(o.Key)})
+		if err != nil {
+			return parts.Tagged{}, err
+		}
+		return parts.Tagged{Body: out.Body, ETag: aws.ToString(out.ETag), Plain: plain(out.ServerSideEncryption, out.SSECustomerAlgorithm)}, nil
+	})
 }
 
 // plain says whether an object is encrypted in no way that changes its ETag.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/md5"
 	"fmt"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -42,6 +43,9 @@ func (o *Options) partSize(size int64) int64 {
 	return max(o.PartSize, (least+mib-1)/mib*mib)
 }
 
+// abortAgain is more than a service needs to notice that a connection is cut.
+const abortAgain = 50 * time.Millisecond
+
 func (s *Store) putParts(ctx context.Context, key string, c backends.Content) error {
 	u, err := s.resume(ctx, key, c)
 	if err != nil {
@@ -59,6 +63,12 @@ func (s *Store) putParts(ctx context.Context, key string, c backends.Content) er
 		gone := hasCode(err, "NoSuchUpload") // of a key it would be NotFound
 		if u.Token != "" && (gone || !u.Keep(err, classOf(err))) {
 			s.abort(ctx, u.key, u.Token)
+			if ctx.Err() != nil {
+				// A part that the service was taking may come after the abortion, and
+				// begins the upload anew: the API's manual has it aborted again.
+				time.Sleep(abortAgain)
+				s.abort(ctx, u.key, u.Token)
+			}
 		}
 		if gone {
 			return backends.Refuse(backends.Transient, "somebody aborted the upload")
@@ -137,16 +147,16 @@ func (u *upload) landed(ctx context.Context) bool {
 
 // compositeTag is the ETag of an object in parts, the MD5 of those of its
 // parts; empty where they are none, as with SSE-KMS.
-func compositeTag(parts []types.CompletedPart) string {
+func compositeTag(completed []types.CompletedPart) string {
 	all := md5.New()
-	for _, p := range parts {
-		sum := looksMD5(aws.ToString(p.ETag))
+	for _, p := range completed {
+		sum := parts.MD5OfETag(aws.ToString(p.ETag))
 		if sum == nil {
 			return ""
 		}
 		all.Write(sum)
 	}
-	return fmt.Sprintf(`"%x-%d"`, all.Sum(nil), len(parts))
+	return fmt.Sprintf(`"%x-%d"`, all.Sum(nil), len(completed))
 }
 
 func (u *upload) abortStale(ctx context.Context) {

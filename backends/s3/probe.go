@@ -58,9 +58,7 @@ func (s *Store) probe(ctx context.Context) error {
 		return err
 	}
 	defer s.remove(ctx, key)
-	s.etags.mu.Lock()
-	s.etags.compare(content, aws.ToString(out.ETag), plain(out.ServerSideEncryption, out.SSECustomerAlgorithm))
-	s.etags.mu.Unlock()
+	s.etags.Learn(content, aws.ToString(out.ETag), plain(out.ServerSideEncryption, out.SSECustomerAlgorithm))
 	if !without {
 		if s.proof.sum, err = s.refuses(ctx, key, content, claim{payload: right, sum: wrong}); err != nil {
 			return err

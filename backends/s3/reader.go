@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/backends/parts"
 )
 
 // Reader reads a bucket, or what lies below a prefix of it, as a store. It is
@@ -25,7 +26,7 @@ type Reader struct {
 	conns  *http.Client
 	o      Options
 	at     string
-	etags  etags
+	etags  parts.ETags
 }
 
 var (
@@ -159,7 +160,7 @@ func (p *pages) next(ctx context.Context) ([]backends.Object, error) {
 		if o.Size != nil {
 			list[i].Size = *o.Size
 		}
-		list[i].MD5 = p.r.etags.md5(ctx, p.r, list[i], aws.ToString(o.ETag))
+		list[i].MD5 = p.r.md5(ctx, list[i], aws.ToString(o.ETag))
 	}
 	return list, nil
 }
@@ -172,7 +173,7 @@ func (r *Reader) Stat(ctx context.Context, key string) (backends.Object, error) 
 	}
 	o := backends.Object{Key: key, Size: *out.ContentLength, ModTime: aws.ToTime(out.LastModified)}
 	if plain(out.ServerSideEncryption, out.SSECustomerAlgorithm) {
-		o.MD5 = r.etags.known(aws.ToString(out.ETag))
+		o.MD5 = r.etags.Known(aws.ToString(out.ETag))
 	}
 	return o, nil
 }
@@ -228,7 +229,7 @@ func (r *Reader) Open(ctx context.Context, key string, offset int64) (backends.B
 		return backends.Body{}, fail("open", key, err)
 	}
 	if plain(out.ServerSideEncryption, out.SSECustomerAlgorithm) {
-		o.MD5 = r.etags.known(aws.ToString(out.ETag))
+		o.MD5 = r.etags.Known(aws.ToString(out.ETag))
 	}
 	return backends.Body{ReadCloser: backends.Promised(ctx, out.Body, key, o.Size-offset), Object: o}, nil
 }

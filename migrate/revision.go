@@ -215,4 +215,3 @@ func (r *repository) brokenRevision(v *revision) {
 		Advice: "push the image again at the source, or delete this manifest there",
 	})
 }
-

@@ -1,154 +1,28 @@
 package report
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/regferry/regferry/verify/report/browsertest"
 )
 
-// browser is a page in Chromium, with everything it complained of or asked
-// for.
-type browser struct {
-	context.Context
-
-	mu       sync.Mutex
-	troubles []string
-}
-
-// open starts Chromium and opens a report. Without Chromium the test is
-// skipped, or fails where REGFERRY_CI is set.
-func open(t *testing.T, path string) *browser {
+// open opens a report, which asks for nothing but itself.
+func open(t *testing.T, path string) *browsertest.Page {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("-short runs no real programs")
-	}
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		if os.Getenv("REGFERRY_CI") != "" {
-			t.Fatal("chromium is not installed: run .ci/tools")
-		}
-		t.Skip("chromium is not installed: run .ci/tools")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900))
-	if os.Getuid() == 0 {
-		options = append(options, chromedp.NoSandbox)
-	}
-	timeout, cancelTimeout := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute) // cleanup still needs it
-	allocator, cancelAllocator := chromedp.NewExecAllocator(timeout, options...)
-	ctx, cancel := chromedp.NewContext(allocator)
-	t.Cleanup(func() {
-		if err := chromedp.Cancel(ctx); err != nil {
-			t.Logf("ending chromium: %v", err)
-		}
-		cancel()
-		cancelAllocator()
-		cancelTimeout()
-	})
-	b := &browser{Context: ctx}
 	url := "file://" + path
-	b.must(t, chromedp.Listen(ctx, func(event any) {
-		switch e := event.(type) {
-		case *runtime.EventExceptionThrown:
-			b.trouble("exception: %s %+v", e.ExceptionDetails.Text, e.ExceptionDetails.Exception)
-		case *runtime.EventConsoleAPICalled:
-			b.trouble("console: %s of %d values", e.Type, len(e.Args))
-		case *log.EventEntryAdded:
-			b.trouble("log: %s %s", e.Entry.Level, e.Entry.Text)
-		case *network.EventRequestWillBeSent:
-			if e.Request.URL != url && !strings.HasPrefix(e.Request.URL, "data:,") {
-				b.trouble("request: %s", e.Request.URL)
-			}
-		case *page.EventJavascriptDialogOpening:
-			b.trouble("dialog: %s", e.Message)
-		}
-	}))
-	_, err = chromedp.Call(ctx, log.Enable, cdp.Empty{})
-	b.must(t, err)
-	_, err = chromedp.Call(ctx, network.Enable, network.EnableParams{})
-	b.must(t, err)
-	b.run(t, chromedp.Navigate(url), chromedp.WaitReady(chromedp.CSS("footer")))
-	return b
-}
-
-func (b *browser) trouble(format string, args ...any) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.troubles = append(b.troubles, fmt.Sprintf(format, args...))
-}
-
-func (b *browser) must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		t.Fatalf("%v; %q", err, b.troubles)
-	}
-}
-
-func (b *browser) run(t *testing.T, steps ...chromedp.Action[chromedp.Void]) {
-	t.Helper()
-	b.must(t, chromedp.Do(b, steps...))
-}
-
-// eval evaluates JavaScript.
-func eval[T any](t *testing.T, b *browser, js string) T {
-	t.Helper()
-	v, err := chromedp.Run(b, chromedp.Evaluate[T](js))
-	b.must(t, err)
-	return v
-}
-
-// quiet wants no complaint, no request and no script but the page's own.
-func (b *browser) quiet(t *testing.T) {
-	t.Helper()
-	hurt := eval[bool](t, b, `"hurt" in window`)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if hurt || len(b.troubles) > 0 {
-		t.Errorf("a script of the data ran: %v; %q", hurt, b.troubles)
-	}
-}
-
-func (b *browser) text(t *testing.T, selector string) string {
-	t.Helper()
-	return eval[string](t, b, fmt.Sprintf(`document.querySelector(%q).innerText`, selector))
-}
-
-// tabTo presses Tab until the element with the id has the focus.
-func (b *browser) tabTo(t *testing.T, id string) {
-	t.Helper()
-	for range 60 {
-		b.run(t, chromedp.KeyEvent(kb.Tab))
-		if eval[string](t, b, `document.activeElement.id`) == id {
-			return
-		}
-	}
-	t.Fatalf("Tab never reaches %s", id)
-}
-
-// until waits for a JavaScript condition.
-func (b *browser) until(t *testing.T, condition string) {
-	t.Helper()
-	b.run(t, chromedp.Poll[chromedp.Void](condition, chromedp.WithPollingInterval(10*time.Millisecond), chromedp.WithPollingTimeout(30*time.Second)))
+	return browsertest.Open(t, url, false, func(asked string) bool { return asked == url || strings.HasPrefix(asked, "data:,") })
 }
 
 const status = `document.getElementById("status").textContent`
@@ -160,24 +34,24 @@ func TestPageWithHostileNames(t *testing.T) {
 	h.Source, h.Destination, h.Options, h.Verdict, h.Error = hostile[0], hostile[1], hostile, strings.Join(hostile, " "), hostile[10]
 	dir := writeAll(t, h, strings.Join(hostile[:8], "\n"), func(f *Files) { fillEverything(f, &tally) })
 	b := open(t, filepath.Join(dir, "r.html"))
-	b.quiet(t)
-	if got := b.text(t, "header h1"); !strings.Contains(got, `<script>window.hurt=1</script>`) {
+	b.Quiet(t)
+	if got := b.Text(t, "header h1"); !strings.Contains(got, `<script>window.hurt=1</script>`) {
 		t.Errorf("the verdict shows %q", got)
 	}
-	list := b.text(t, "#list")
+	list := b.Text(t, "#list")
 	for _, want := range []string{`</script><script>window.hurt=2</script>`, `\u{1b}[31mred`, `a\u{a}b\u{d}`, `\u{202e}gnp.exe`, `a\u{2028}b`, `<img src=x`, "漢字"} {
 		if !strings.Contains(list, want) {
 			t.Errorf("the list does not show %q", want)
 		}
 	}
-	if n := eval[int](t, b, `document.querySelectorAll("img, iframe, #list script, header script, [onclick], [onmouseover], [onerror]").length`); n != 0 {
+	if n := browsertest.Eval[int](t, b, `document.querySelectorAll("img, iframe, #list script, header script, [onclick], [onmouseover], [onerror]").length`); n != 0 {
 		t.Errorf("%d elements came out of data", n)
 	}
-	if chart := eval[string](t, b, `document.querySelector("#chart").textContent`); !strings.Contains(chart, `<script>window.hurt=1</script>`) {
+	if chart := browsertest.Eval[string](t, b, `document.querySelector("#chart").textContent`); !strings.Contains(chart, `<script>window.hurt=1</script>`) {
 		t.Errorf("the chart shows %.500s", chart)
 	}
 	// A script that got in somehow would not run: the policy knows only the page's own.
-	if eval[bool](t, b, `{ const s = document.createElement("script"); s.textContent = "window.hurt = 9"; document.body.append(s); "hurt" in window }`) {
+	if browsertest.Eval[bool](t, b, `{ const s = document.createElement("script"); s.textContent = "window.hurt = 9"; document.body.append(s); "hurt" in window }`) {
 		t.Error("the policy lets scripts in")
 	}
 }
@@ -194,43 +68,43 @@ func TestPageByKeyboard(t *testing.T) {
 	b := open(t, filepath.Join(dir, "r.html"))
 	is := func(when, want string) {
 		t.Helper()
-		if got := b.text(t, "#status"); got != want {
+		if got := b.Text(t, "#status"); got != want {
 			t.Errorf("%s: %q, want %q", when, got, want)
 		}
 	}
 	rows := func(want int) {
 		t.Helper()
-		if n := eval[int](t, b, `document.querySelectorAll("#list li").length`); n != want {
+		if n := browsertest.Eval[int](t, b, `document.querySelectorAll("#list li").length`); n != want {
 			t.Errorf("%d rows, want %d", n, want)
 		}
 	}
 	is("at first", "1 to 100 of 950")
 	rows(100)
-	b.tabTo(t, "next")
-	b.run(t, chromedp.KeyEvent(kb.Enter))
+	b.TabTo(t, "next")
+	b.Run(t, chromedp.KeyEvent(kb.Enter))
 	is("after Next", "101 to 200 of 950")
-	b.tabTo(t, "last")
-	b.run(t, chromedp.KeyEvent(" "))
+	b.TabTo(t, "last")
+	b.Run(t, chromedp.KeyEvent(" "))
 	is("after Last", "901 to 950 of 950")
 	rows(50)
-	b.run(t, chromedp.Evaluate[chromedp.Void](`document.activeElement.blur(); scrollTo(0, 0)`))
-	b.tabTo(t, "text")
-	b.run(t, chromedp.KeyEvent("APP:V94"))
-	b.until(t, status+`.startsWith("1 to 11 ")`)
+	b.Run(t, chromedp.Evaluate[chromedp.Void](`document.activeElement.blur(); scrollTo(0, 0)`))
+	b.TabTo(t, "text")
+	b.Run(t, chromedp.KeyEvent("APP:V94"))
+	b.Until(t, status+`.startsWith("1 to 11 ")`)
 	is("after typing", "1 to 11 of 11, filtered from 950")
-	b.tabTo(t, "severity")
-	b.run(t, chromedp.KeyEvent("notice"))
-	b.until(t, status+`.includes("of 5,")`)
+	b.TabTo(t, "severity")
+	b.Run(t, chromedp.KeyEvent("notice"))
+	b.Until(t, status+`.includes("of 5,")`)
 	rows(5)
-	if got := b.text(t, "#list"); strings.Contains(got, "damage") || !strings.Contains(got, "Skipped 5") {
+	if got := b.Text(t, "#list"); strings.Contains(got, "damage") || !strings.Contains(got, "Skipped 5") {
 		t.Errorf("shows %q", got)
 	}
-	b.tabTo(t, "clear")
-	b.run(t, chromedp.KeyEvent(kb.Enter))
-	b.until(t, status+`=== "1 to 100 of 950"`)
-	b.run(t, chromedp.Evaluate[chromedp.Void](`document.querySelector("a[data-kind=skipped]").focus()`), chromedp.KeyEvent(kb.Enter))
+	b.TabTo(t, "clear")
+	b.Run(t, chromedp.KeyEvent(kb.Enter))
+	b.Until(t, status+`=== "1 to 100 of 950"`)
+	b.Run(t, chromedp.Evaluate[chromedp.Void](`document.querySelector("a[data-kind=skipped]").focus()`), chromedp.KeyEvent(kb.Enter))
 	is("after the row of a count", "1 to 100 of 475, filtered from 950")
-	b.quiet(t)
+	b.Quiet(t)
 }
 
 // A hundred thousand findings open and filter while somebody waits.
@@ -259,21 +133,21 @@ func TestPageWithManyFindings(t *testing.T) {
 	}
 	start = time.Now()
 	b := open(t, path)
-	b.until(t, status+`=== "1 to 100 of 100,000"`)
+	b.Until(t, status+`=== "1 to 100 of 100,000"`)
 	opened := time.Since(start)
 	start = time.Now()
-	b.run(t, chromedp.SendKeys(chromedp.CSS("#text"), ":v99999"))
-	b.until(t, status+`.startsWith("1 to 1 ")`)
+	b.Run(t, chromedp.SendKeys(chromedp.CSS("#text"), ":v99999"))
+	b.Until(t, status+`.startsWith("1 to 1 ")`)
 	filtered := time.Since(start)
-	again := eval[float64](t, b, `(() => { // what one more key takes
+	again := browsertest.Eval[float64](t, b, `(() => { // what one more key takes
 		 const t = performance.now(); document.getElementById("filter").requestSubmit(); return performance.now() - t })()`)
-	heap := eval[float64](t, b, `performance.memory.usedJSHeapSize / (1 << 20)`)
+	heap := browsertest.Eval[float64](t, b, `performance.memory.usedJSHeapSize / (1 << 20)`)
 	t.Logf("made in %v, %d MB; chromium started and opened it in %v, first filter %v, next %.0f ms, heap %.0f MiB",
 		made.Round(time.Millisecond), info.Size()>>20, opened.Round(time.Millisecond), filtered.Round(time.Millisecond), again, heap)
 	if opened > 30*time.Second || filtered > 5*time.Second || again > 500 {
 		t.Error("too slow to be used")
 	}
-	b.quiet(t)
+	b.Quiet(t)
 }
 
 // typical is a comparison as it is met, for people to look at.
@@ -333,8 +207,8 @@ func typical(t *testing.T) (dir string) {
 // window, and it prints on a few sheets.
 func TestScreenshots(t *testing.T) {
 	b := open(t, filepath.Join(typical(t), "r.html"))
-	b.until(t, `document.querySelectorAll(".ct-bar").length === 31`)
-	if last := eval[string](t, b, `document.querySelector("#chart-table tr:last-child").textContent`); last != "18 others413 GiB" {
+	b.Until(t, `document.querySelectorAll(".ct-bar").length === 31`)
+	if last := browsertest.Eval[string](t, b, `document.querySelector("#chart-table tr:last-child").textContent`); last != "18 others413 GiB" {
 		t.Errorf("the table ends with %q", last)
 	}
 	// What stands at a bar is what its length says.
@@ -342,7 +216,7 @@ func TestScreenshots(t *testing.T) {
 		Amount string
 		Length float64
 	}
-	bars := eval[[]bar](t, b, `[...document.querySelectorAll(".ct-bar")].map((e, i) => ({
+	bars := browsertest.Eval[[]bar](t, b, `[...document.querySelectorAll(".ct-bar")].map((e, i) => ({
 		Amount: document.querySelectorAll(".amount")[i].textContent, Length: e.x2.baseVal.value - e.x1.baseVal.value }))`)
 	for _, x := range bars {
 		gib, err := strconv.ParseFloat(strings.TrimSuffix(x.Amount, " GiB"), 64)
@@ -352,35 +226,23 @@ func TestScreenshots(t *testing.T) {
 		}
 	}
 	out := t.ArtifactDir()
-	scheme := func(v string) {
-		_, err := chromedp.Call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: v}},
-		})
-		b.must(t, err)
-	}
 	for _, c := range []struct {
 		name, scheme string
 		width        int64
 	}{{"light", "light", 1280}, {"dark", "dark", 1280}, {"phone", "light", 390}, {"phone-dark", "dark", 390}} {
-		scheme(c.scheme)
-		b.run(t, chromedp.EmulateViewport(c.width, 900), chromedp.Sleep(300*time.Millisecond))
-		picture, err := chromedp.Run(b, chromedp.FullScreenshot(100))
-		b.must(t, err)
-		if over := eval[int](t, b, `document.documentElement.scrollWidth - document.documentElement.clientWidth`); over > 0 {
-			t.Errorf("%s: %d pixels wider than the window", c.name, over)
-		}
+		picture := b.Picture(t, c.scheme, c.width)
 		if err := os.WriteFile(filepath.Join(out, c.name+".png"), picture, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	b.run(t, chromedp.EmulateViewport(1280, 900))
+	b.Run(t, chromedp.EmulateViewport(1280, 900))
 	printed, err := chromedp.Run(b, chromedp.PrintToPDF(chromedp.PDFPaper(chromedp.PaperA4), chromedp.PDFPreferCSSPageSize()))
-	b.must(t, err)
+	b.Must(t, err)
 	if err := os.WriteFile(filepath.Join(out, "print.pdf"), printed, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.HasPrefix(string(printed), "%PDF") {
 		t.Error("it does not print")
 	}
-	b.quiet(t)
+	b.Quiet(t)
 }

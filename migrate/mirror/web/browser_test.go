@@ -1,159 +1,32 @@
 package web
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/regferry/regferry/migrate/mirror"
 	"github.com/regferry/regferry/verify/report"
+	"github.com/regferry/regferry/verify/report/browsertest"
 )
 
-// browser is a page in Chromium, with everything it complained of.
-type browser struct {
-	context.Context
-
-	mu       sync.Mutex
-	troubles []string
-}
-
-// visit starts Chromium and opens a page. Without Chromium the test is skipped,
-// or fails where REGFERRY_CI is set.
-func visit(t *testing.T, url string) *browser {
+// visit opens a server's page, which asks for nothing elsewhere.
+func visit(t *testing.T, url string) *browsertest.Page {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("-short runs no real programs")
-	}
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		if os.Getenv("REGFERRY_CI") != "" {
-			t.Fatal("chromium is not installed: run .ci/tools")
-		}
-		t.Skip("chromium is not installed: run .ci/tools")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900))
-	if os.Getuid() == 0 {
-		options = append(options, chromedp.NoSandbox)
-	}
-	timeout, cancelTimeout := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute) // cleanup still needs it
-	allocator, cancelAllocator := chromedp.NewExecAllocator(timeout, options...)
-	ctx, cancel := chromedp.NewContext(allocator)
-	t.Cleanup(func() {
-		if err := chromedp.Cancel(ctx); err != nil {
-			t.Logf("ending chromium: %v", err)
-		}
-		cancel()
-		cancelAllocator()
-		cancelTimeout()
-	})
-	b := &browser{Context: ctx}
-	b.must(t, chromedp.Listen(ctx, func(event any) {
-		switch e := event.(type) {
-		case *runtime.EventExceptionThrown:
-			b.trouble("exception: %s %+v", e.ExceptionDetails.Text, e.ExceptionDetails.Exception)
-		case *runtime.EventConsoleAPICalled:
-			b.trouble("console: %s of %d values", e.Type, len(e.Args))
-		case *log.EventEntryAdded:
-			if e.Entry.Source != "network" { // what is cut off is told so
-				b.trouble("log: %s %s", e.Entry.Level, e.Entry.Text)
-			}
-		case *network.EventRequestWillBeSent:
-			if !strings.HasPrefix(e.Request.URL, url+"/") {
-				b.trouble("request: %s", e.Request.URL)
-			}
-		case *page.EventJavascriptDialogOpening:
-			b.trouble("dialog: %s", e.Message)
-		}
-	}))
-	_, err = chromedp.Call(ctx, log.Enable, cdp.Empty{})
-	b.must(t, err)
-	_, err = chromedp.Call(ctx, network.Enable, network.EnableParams{})
-	b.must(t, err)
-	b.run(t, chromedp.Navigate(url+"/"), chromedp.WaitReady(chromedp.CSS("footer")))
-	return b
+	return browsertest.Open(t, url+"/", true, func(asked string) bool { return strings.HasPrefix(asked, url+"/") })
 }
 
-func (b *browser) trouble(format string, args ...any) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.troubles = append(b.troubles, fmt.Sprintf(format, args...))
-}
-
-func (b *browser) must(t *testing.T, err error) {
+func headline(t *testing.T, p *browsertest.Page, begins string) {
 	t.Helper()
-	if err != nil {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		t.Fatalf("%v; %q", err, b.troubles)
-	}
-}
-
-func (b *browser) run(t *testing.T, steps ...chromedp.Action[chromedp.Void]) {
-	t.Helper()
-	b.must(t, chromedp.Do(b, steps...))
-}
-
-// eval evaluates JavaScript.
-func eval[T any](t *testing.T, b *browser, js string) T {
-	t.Helper()
-	v, err := chromedp.Run(b, chromedp.Evaluate[T](js))
-	b.must(t, err)
-	return v
-}
-
-func (b *browser) text(t *testing.T, selector string) string {
-	t.Helper()
-	return eval[string](t, b, fmt.Sprintf(`document.querySelector(%q).innerText`, selector))
-}
-
-// until waits for a JavaScript condition.
-func (b *browser) until(t *testing.T, condition string) {
-	t.Helper()
-	err := chromedp.Do(b, chromedp.Poll[chromedp.Void](condition, chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second)))
-	if err != nil {
-		t.Fatalf("never: %s; the page says %q; %v", condition, b.text(t, "header"), err)
-	}
-}
-
-func (b *browser) headline(t *testing.T, begins string) {
-	t.Helper()
-	b.until(t, fmt.Sprintf(`document.getElementById("headline").textContent.startsWith(%q)`, begins))
-}
-
-func (b *browser) scheme(t *testing.T, v string) {
-	t.Helper()
-	_, err := chromedp.Call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: v}},
-	})
-	b.must(t, err)
-}
-
-// quiet wants no complaint, no request elsewhere and no script of the data.
-func (b *browser) quiet(t *testing.T) {
-	t.Helper()
-	hurt := eval[bool](t, b, `"hurt" in window || document.querySelectorAll("main img, main script, main iframe").length > 0`)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if hurt || len(b.troubles) > 0 {
-		t.Errorf("a script of the data ran: %v; %q", hurt, b.troubles)
-	}
+	p.Until(t, fmt.Sprintf(`document.getElementById("headline").textContent.startsWith(%q)`, begins))
 }
 
 // day is a pair as it is met, at work for some hours.
@@ -235,66 +108,66 @@ func TestPageIsLive(t *testing.T) {
 	}
 	s, stop := serveDay(t, Options{Source: source, Registry: registry()}, "eu")
 	b := visit(t, s.URL())
-	b.headline(t, "In step, 1")
-	b.until(t, `document.querySelectorAll(".uplot canvas").length === 3`)
-	if got := eval[int](t, b, `document.querySelectorAll(".rounds tbody tr").length`); got != 10 {
+	headline(t, b, "In step, 1")
+	b.Until(t, `document.querySelectorAll(".uplot canvas").length === 3`)
+	if got := browsertest.Eval[int](t, b, `document.querySelectorAll(".rounds tbody tr").length`); got != 10 {
 		t.Errorf("%d rounds are shown", got)
 	}
-	first := b.text(t, "#headline")
-	b.until(t, fmt.Sprintf(`document.getElementById("headline").textContent !== %q`, first)) // it counts by itself
+	first := b.Text(t, "#headline")
+	b.Until(t, fmt.Sprintf(`document.getElementById("headline").textContent !== %q`, first)) // it counts by itself
 
 	change(func(p *mirror.PairStatus) {
 		p.State, p.Now, p.NextRound = mirror.Waiting, nil, time.Now().Add(4*time.Minute)
 		p.Rounds = append([]mirror.Round{{Number: 4211, Kind: "full", Started: time.Now(), Seconds: 61, Complete: true, Tags: 3}}, p.Rounds...)
 	})
-	b.until(t, `document.querySelector(".rounds tbody th").textContent.startsWith("#4211")`)
-	b.until(t, `document.querySelector(".now").hidden && document.querySelector(".facts").textContent.includes("in 4 min")`)
+	b.Until(t, `document.querySelector(".rounds tbody th").textContent.startsWith("#4211")`)
+	b.Until(t, `document.querySelector(".now").hidden && document.querySelector(".facts").textContent.includes("in 4 min")`)
 
 	change(func(p *mirror.PairStatus) { p.Refused = plan })
-	b.until(t, `document.getElementById("headline").textContent.endsWith("; deletions refused")`)
-	if got := b.text(t, ".command code"); got != plan.Command {
+	b.Until(t, `document.getElementById("headline").textContent.endsWith("; deletions refused")`)
+	if got := b.Text(t, ".command code"); got != plan.Command {
 		t.Errorf("the command is %q", got)
 	}
-	b.until(t, `document.getElementById("said").textContent.includes("refused")`)
+	b.Until(t, `document.getElementById("said").textContent.includes("refused")`)
 
 	// By keyboard: the skip link first, then down to the button that copies.
-	b.run(t, chromedp.Evaluate[chromedp.Void](`document.activeElement.blur()`), chromedp.KeyEvent(kb.Tab))
-	if got := eval[string](t, b, `document.activeElement.className`); got != "skip" {
+	b.Run(t, chromedp.Evaluate[chromedp.Void](`document.activeElement.blur()`), chromedp.KeyEvent(kb.Tab))
+	if got := browsertest.Eval[string](t, b, `document.activeElement.className`); got != "skip" {
 		t.Errorf("Tab goes to %q first", got)
 	}
-	b.run(t, chromedp.KeyEvent(kb.Enter), chromedp.KeyEvent(kb.Tab))
-	if got := eval[string](t, b, `document.activeElement.innerText`); got != "Copy" {
+	b.Run(t, chromedp.KeyEvent(kb.Enter), chromedp.KeyEvent(kb.Tab))
+	if got := browsertest.Eval[string](t, b, `document.activeElement.innerText`); got != "Copy" {
 		t.Errorf("Tab goes on to %q", got)
 	}
-	b.run(t, chromedp.KeyEvent(kb.Enter))
-	b.until(t, `/^(Copied|Selected)$/.test(document.querySelector(".command button").textContent)`)
-	b.run(t, chromedp.KeyEvent(kb.Tab))
-	if got := eval[string](t, b, `document.activeElement.innerText`); got != "All 25 rounds" {
+	b.Run(t, chromedp.KeyEvent(kb.Enter))
+	b.Until(t, `/^(Copied|Selected)$/.test(document.querySelector(".command button").textContent)`)
+	b.Run(t, chromedp.KeyEvent(kb.Tab))
+	if got := browsertest.Eval[string](t, b, `document.activeElement.innerText`); got != "All 25 rounds" {
 		t.Errorf("Tab goes on to %q", got)
 	}
-	b.run(t, chromedp.KeyEvent(kb.Enter))
-	b.until(t, `document.querySelectorAll(".rounds tbody tr").length === 25`)
-	if got := eval[string](t, b, `document.activeElement.innerText`); got != "Only the last 10" {
+	b.Run(t, chromedp.KeyEvent(kb.Enter))
+	b.Until(t, `document.querySelectorAll(".rounds tbody tr").length === 25`)
+	if got := browsertest.Eval[string](t, b, `document.activeElement.innerText`); got != "Only the last 10" {
 		t.Errorf("the focus is lost, at %q", got)
 	}
-	if outline := eval[string](t, b, `getComputedStyle(document.activeElement).outlineStyle`); outline != "solid" {
+	if outline := browsertest.Eval[string](t, b, `getComputedStyle(document.activeElement).outlineStyle`); outline != "solid" {
 		t.Errorf("the focus cannot be seen: %s", outline)
 	}
 
 	stop()
-	b.until(t, `document.getElementById("line").textContent.startsWith("disconnected since ")`)
-	b.until(t, `document.getElementById("said").textContent === "Disconnected."`)
+	b.Until(t, `document.getElementById("line").textContent.startsWith("disconnected since ")`)
+	b.Until(t, `document.getElementById("said").textContent === "Disconnected."`)
 	change(func(p *mirror.PairStatus) {
 		p.State, p.Refused = mirror.Stopped, nil
 		p.Reason = "another writer: destination tag payments/ledger:2.4.1 is neither ours nor the source's"
 	})
 	serve(t, Options{Source: source, Registry: registry(), Listen: strings.TrimPrefix(s.URL(), "http://")})
-	b.headline(t, "Stopped: another writer")
-	b.until(t, `document.getElementById("line").textContent === "live" && document.getElementById("verdict").className === "bad"`)
-	if eval[bool](t, b, `document.body.classList.contains("cut") || !document.querySelector(".refused").hidden`) {
+	headline(t, b, "Stopped: another writer")
+	b.Until(t, `document.getElementById("line").textContent === "live" && document.getElementById("verdict").className === "bad"`)
+	if browsertest.Eval[bool](t, b, `document.body.classList.contains("cut") || !document.querySelector(".refused").hidden`) {
 		t.Error("something of before is left")
 	}
-	b.quiet(t)
+	b.Quiet(t)
 }
 
 // What each state is called, and in which tone.
@@ -304,7 +177,7 @@ func TestVerdicts(t *testing.T) {
 	source := newSource(base)
 	s, _ := serve(t, Options{Source: source})
 	b := visit(t, s.URL())
-	b.headline(t, "In step")
+	headline(t, b, "In step")
 	for _, c := range []struct {
 		pair mirror.PairStatus
 		tone string
@@ -328,19 +201,19 @@ func TestVerdicts(t *testing.T) {
 		}), "warn", "Done, with 2 objects damaged"},
 	} {
 		source.set(func() { source.status.Pairs = []mirror.PairStatus{c.pair} })
-		b.headline(t, c.says)
-		b.until(t, fmt.Sprintf(`document.getElementById("verdict").className === %q`, c.tone))
+		headline(t, b, c.says)
+		b.Until(t, fmt.Sprintf(`document.getElementById("verdict").className === %q`, c.tone))
 	}
 	worse := with(func(p *mirror.PairStatus) { p.Name, p.State, p.Reason = "us", mirror.Stopped, "finished" })
 	source.set(func() { source.status.Pairs = []mirror.PairStatus{base, worse} })
-	b.headline(t, "us: Stopped: finished")
+	headline(t, b, "us: Stopped: finished")
 	worse.State = mirror.Waiting
 	source.set(func() { source.status.Pairs = []mirror.PairStatus{base, worse} })
-	b.headline(t, "All 2 in step, ")
-	if got := eval[string](t, b, `[...document.querySelectorAll("#index a")].map((a) => document.querySelector(a.getAttribute("href")).textContent).join()`); got != "eu,us" {
+	headline(t, b, "All 2 in step, ")
+	if got := browsertest.Eval[string](t, b, `[...document.querySelectorAll("#index a")].map((a) => document.querySelector(a.getAttribute("href")).textContent).join()`); got != "eu,us" {
 		t.Errorf("the list of pairs leads to %q", got)
 	}
-	b.quiet(t)
+	b.Quiet(t)
 }
 
 // No name from a store does anything, or hides anything.
@@ -360,14 +233,14 @@ func TestHostileNames(t *testing.T) {
 	source.status.Version = bad
 	s, _ := serveDay(t, Options{Source: source}, bad)
 	b := visit(t, s.URL())
-	b.until(t, `document.querySelectorAll(".behind li").length === 4 && document.querySelectorAll("canvas").length > 0`)
-	if got := eval[bool](t, b, `/[\u202e\x1b]/.test(document.documentElement.outerHTML + document.title)`); got {
+	b.Until(t, `document.querySelectorAll(".behind li").length === 4 && document.querySelectorAll("canvas").length > 0`)
+	if got := browsertest.Eval[bool](t, b, `/[\u202e\x1b]/.test(document.documentElement.outerHTML + document.title)`); got {
 		t.Error("a character that turns or hides text is on the page")
 	}
-	if got := b.text(t, ".behind li"); !strings.HasPrefix(got, "<img src=x onerror") || !strings.Contains(got, `\u{202e}\u{1b}[31m\u{a}`) {
+	if got := b.Text(t, ".behind li"); !strings.HasPrefix(got, "<img src=x onerror") || !strings.Contains(got, `\u{202e}\u{1b}[31m\u{a}`) {
 		t.Errorf("a name is shown as %q", got)
 	}
-	b.quiet(t)
+	b.Quiet(t)
 }
 
 // The page is looked at by a person: go test -run Screenshots -artifacts
@@ -396,22 +269,16 @@ func TestScreenshots(t *testing.T) {
 		}
 		s, _ := serveDay(t, Options{Source: newSource(set.pairs...), Registry: registry()}, names...)
 		b := visit(t, s.URL())
-		b.until(t, `document.querySelectorAll(".uplot canvas").length > 1`)
+		b.Until(t, `document.querySelectorAll(".uplot canvas").length > 1`)
 		for _, c := range []struct {
 			name, scheme string
 			width        int64
 		}{{"light", "light", 1280}, {"dark", "dark", 1280}, {"phone", "light", 360}, {"phone-dark", "dark", 360}} {
-			b.scheme(t, c.scheme)
-			b.run(t, chromedp.EmulateViewport(c.width, 900), chromedp.Sleep(400*time.Millisecond))
-			picture, err := chromedp.Run(b, chromedp.FullScreenshot(100))
-			b.must(t, err)
-			if over := eval[int](t, b, `document.documentElement.scrollWidth - document.documentElement.clientWidth`); over > 0 {
-				t.Errorf("%s, %s: %d pixels wider than the window", set.name, c.name, over)
-			}
+			picture := b.Picture(t, c.scheme, c.width)
 			if err := os.WriteFile(filepath.Join(out, set.name+"-"+c.name+".png"), picture, 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
-		b.quiet(t)
+		b.Quiet(t)
 	}
 }

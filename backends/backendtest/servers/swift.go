@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	swiftapi "github.com/ncw/swift/v2"
 )
 
@@ -22,7 +24,7 @@ import (
 // object, memcached for its tokens. Besides User there is test:reader, with the
 // same Key, who may do what a container's ACL lets him.
 type SwiftServer struct {
-	S3 *S3Server // its s3api; Dir is the device and not a directory for each bucket
+	S3 *S3Server // its s3api; Dir is the device and not a directory for each bucket, Client tries again
 
 	AuthURL   string // of the v1 authentication, with which User and Key get a token for Swift's own API
 	User, Key string
@@ -39,6 +41,7 @@ func Swift(t testing.TB) *SwiftServer {
 		c := &swift{dir: filepath.Dir(s.Dir), device: s.Dir, proxy: addr, memcached: freeAddr(t), key: s.SecretKey}
 		return c.begin(t, s, programs)
 	})
+	s.Client = s3.New(s.Client.Options(), func(o *s3.Options) { o.Retryer = retry.NewStandard() }) // its object server answers 503 on a busy machine
 	return &SwiftServer{S3: s, AuthURL: s.Endpoint + "/auth/v1.0", User: s.AccessKey, Key: s.SecretKey}
 }
 

@@ -63,7 +63,7 @@ func (s *Store) putBlocks(ctx context.Context, key string, c backends.Content) e
 		switch {
 		case try < 3 && bloberror.HasCode(err, bloberror.InvalidBlockList):
 		case try < 3 && bloberror.HasCode(err, bloberror.InvalidBlobType):
-			if err := s.removeOther(ctx, key); err != nil {
+			if err := s.makeWay(ctx, key, c); err != nil {
 				return err
 			}
 		default:
@@ -71,6 +71,41 @@ func (s *Store) putBlocks(ctx context.Context, key string, c backends.Content) e
 		}
 		c.From = backends.Upload{}
 	}
+}
+
+// makeWay removes a blob that takes no blocks, once the content was read to its
+// end and its source says that it is right: the key holds nothing until the
+// blocks are committed, and what is there may be the only good copy.
+func (s *Store) makeWay(ctx context.Context, key string, c backends.Content) error {
+	seen, err := s.other(ctx, key)
+	if err != nil || seen == nil {
+		return err
+	}
+	if err := s.judge(ctx, c); err != nil {
+		return err
+	}
+	return s.removeSeen(ctx, key, seen)
+}
+
+// judge reads a content for the source's verdict alone.
+func (s *Store) judge(ctx context.Context, c backends.Content) error {
+	buf, err := s.buffers.Get(ctx, min(c.Size, s.o.PartSize))
+	if err != nil {
+		return err
+	}
+	defer s.buffers.Put(buf)
+	in, err := parts.OpenInput(ctx, c, 0)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	for left := c.Size; left > 0; left -= int64(len(buf.B)) {
+		buf.B = buf.B[:min(left, int64(len(buf.B)))]
+		if err := in.Fill(ctx, buf.B); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
 }
 
 func (s *Store) newUpload(key string, c backends.Content, part int64) *upload {

@@ -57,8 +57,11 @@
 // in the type that it has, else the old blob is removed, if it is still the
 // one seen, and the new one, which is ready, is put at once. Between these two
 // requests the key holds nothing, and an interruption does not come between. A
-// blob of several blocks, which refuses them from the first, is removed before
-// it is sent again; there is an object only if it was another one than wanted.
+// content of several blocks, which the old blob refuses from the first, is read
+// once for its source's verdict alone; then the old blob is removed, if it is
+// still the one that was seen before that, and the content is read again and
+// sent. Until that is done the key holds nothing, but never is a good blob
+// removed for a bad one. There is an object only if it was another one than wanted.
 //
 // # Unfinished uploads
 //

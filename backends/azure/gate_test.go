@@ -45,6 +45,8 @@ func TestOnAzurite(t *testing.T) {
 		{"Clean", testClean},
 		{"Types", testTypes},
 		{"TypeOfBlobs", testTypeOfBlobs},
+		{"GoodInTheWay", testGoodInTheWay},
+		{"ChangedInTheWay", testChangedInTheWay},
 		{"LinksAreWholeThroughout", testLinksAreWholeThroughout},
 		{"AppendIsRepeated", testAppendIsRepeated},
 		{"PendingCopy", testPendingCopy},

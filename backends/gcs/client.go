@@ -133,7 +133,7 @@ func tokenFailure(err error) error {
 	if errors.As(err, &a) && a.Response != nil && (a.Response.StatusCode >= 500 || a.Response.StatusCode == http.StatusTooManyRequests) {
 		return fmt.Errorf("asking for a token: %w: %w", backends.Refuse(backends.Transient, a.Response.Status), err)
 	}
-	if err != nil && !onNetwork(err) && !ended(err) {
+	if err != nil && !onNetwork(err) && !backends.Ended(err) {
 		return &credentialsError{"Google gives no token for these credentials", err}
 	}
 	return err

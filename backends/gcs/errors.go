@@ -1,7 +1,6 @@
 package gcs
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -84,10 +83,6 @@ func classOf(err error) backends.Class {
 func onNetwork(err error) bool {
 	return errors.As(err, new(net.Error)) || errors.As(err, new(*url.Error)) ||
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed)
-}
-
-func ended(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // reasons are those that say more than the status they come with:

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/api/googleapi"
 
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/backends/backendtest"
 )
 
 func TestClasses(t *testing.T) {
@@ -100,3 +101,5 @@ func TestSessionAt(t *testing.T) {
 		}
 	}
 }
+
+func TestTimeouts(t *testing.T) { backendtest.CheckTimeouts(t, classOf) }

@@ -12,9 +12,13 @@
 // to the other within itself.
 //
 // The service takes a backslash for a slash, so it is refused in keys.
-// Directories of a hierarchical namespace (ADLS Gen2), which are blobs with the
-// metadata hdi_isfolder, are not listed. A registry cannot delete on such an
-// account (distribution issue 4153).
+//
+// An account with a hierarchical namespace (ADLS Gen2) is refused. Its listings
+// are not in byte order (azure-sdk-for-go issue 24210), directories among them,
+// and a registry cannot delete there (distribution issue 4153). The account is
+// asked, by who may; else a listed directory tells, a blob with the metadata
+// hdi_isfolder. Some tools make such blobs in a flat namespace as well, and where
+// the account says that it has that, they are passed over.
 //
 // # What is proved
 //

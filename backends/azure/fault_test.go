@@ -15,6 +15,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
 	"github.com/regferry/regferry/backends"
 	"github.com/regferry/regferry/backends/azure"
@@ -313,6 +314,21 @@ func testCutListing(t *testing.T, server *servers.AzuriteServer) {
 	}
 }
 
+// testEmptyAnswer: what a proxy says in the place of the service is no empty
+// container.
+func testEmptyAnswer(t *testing.T, server *servers.AzuriteServer) {
+	g, _, o, _ := gated(t, server)
+	for _, root := range []azure.Root{"", azure.RootSlash} {
+		g.Meet(func(_ http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+			return r.URL.Query().Get("comp") == "list"
+		})
+		o.Root = root
+		if _, err := azure.OpenReader(t.Context(), o); !errors.Is(err, backends.Transient) {
+			t.Errorf("%q: %v", root, err)
+		}
+	}
+}
+
 type cut struct {
 	http.ResponseWriter
 	left int
@@ -350,15 +366,14 @@ func testOddNames(t *testing.T, server *servers.AzuriteServer) {
 	}
 }
 
-// testFolders: the directories of a hierarchical namespace are no objects.
+// testFolders: blobs that some tools make for directories are no objects, where
+// the account says that it has no directories.
 func testFolders(t *testing.T, server *servers.AzuriteServer) {
-	_, c, o, _ := gated(t, server)
+	g, c, o, _ := gated(t, server)
 	for _, name := range []string{"docker", "docker/registry", "docker/registry/v2"} {
-		_, err := c.NewBlockBlobClient(name).Upload(t.Context(), streaming.NopCloser(strings.NewReader("")), &blockblob.UploadOptions{Metadata: map[string]*string{"hdi_isfolder": to.Ptr("true")}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		folder(t, c, name)
 	}
+	g.Meet(namespace("false"))
 	s := open(t, o)
 	defer s.Close()
 	put(t, s, "docker/registry/v2/k", []byte("k"))
@@ -369,6 +384,84 @@ func testFolders(t *testing.T, server *servers.AzuriteServer) {
 	_, open := s.Open(t.Context(), "docker", 0)
 	if !errors.Is(stat, backends.NotFound) || !errors.Is(open, backends.NotFound) {
 		t.Errorf("%v, %v", stat, open)
+	}
+}
+
+func folder(t *testing.T, c *container.Client, name string) {
+	t.Helper()
+	_, err := c.NewBlockBlobClient(name).Upload(t.Context(), streaming.NopCloser(strings.NewReader("")), &blockblob.UploadOptions{Metadata: map[string]*string{"hdi_isfolder": to.Ptr("true")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// namespace answers whether the account has directories, or, of nothing, that
+// this may not be asked.
+func namespace(hierarchical string) servers.Meeting {
+	return func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+		if r.URL.Query().Get("restype") != "account" {
+			return false
+		}
+		if hierarchical == "" {
+			says(403, "AuthorizationPermissionMismatch")(w, r)
+		}
+		w.Header().Set("X-Ms-Is-Hns-Enabled", hierarchical)
+		return true
+	}
+}
+
+// testHierarchical: an account with directories is refused when it is opened,
+// by what it says of itself or by the directories that it lists.
+func testHierarchical(t *testing.T, server *servers.AzuriteServer) {
+	for _, test := range []struct {
+		name           string
+		meet           servers.Meeting
+		folders        []string
+		source, target bool // refused
+	}{
+		{"it says so", namespace("true"), nil, true, true},
+		{"it says that it has none", namespace("false"), []string{"docker/registry/v2/blobs"}, false, false},
+		{"a registry's directory", namespace(""), []string{"docker/registry/v2/blobs"}, true, true},
+		{"nothing is there yet", namespace(""), nil, false, false},
+		{"the directory of the scratch", namespace(""), []string{".regferry"}, false, true},
+	} {
+		g, c, o, _ := gated(t, server)
+		for _, name := range test.folders {
+			folder(t, c, name)
+		}
+		g.Meet(test.meet)
+		check := func(what string, s backends.ReadStore, err error, refused bool) {
+			if err == nil {
+				defer s.Close()
+			}
+			if (err != nil) != refused || refused && (!errors.Is(err, backends.Unsupported) || !strings.Contains(err.Error(), "hierarchical namespace")) {
+				t.Errorf("%s: %s: %v, want a refusal: %v", test.name, what, err, refused)
+			}
+		}
+		r, err := azure.OpenReader(t.Context(), o)
+		check("source", r, err, test.source)
+		s, err := azure.Open(t.Context(), o)
+		check("destination", s, err, test.target)
+	}
+}
+
+// testListedDirectory: what was not known when the store was opened is found out
+// by the first directory, and no listing goes past it.
+func testListedDirectory(t *testing.T, server *servers.AzuriteServer) {
+	g, c, o, _ := gated(t, server)
+	g.Meet(namespace(""))
+	s := open(t, o)
+	defer s.Close()
+	put(t, s, "docker/registry/v2/a", nil)
+	folder(t, c, "docker/registry/v2/b")
+	put(t, s, "docker/registry/v2/c", nil)
+	var keys []string
+	var last error
+	for o, err := range s.List(t.Context(), "", "") {
+		keys, last = append(keys, o.Key), err
+	}
+	if !slices.Equal(keys, []string{"docker/registry/v2/a", ""}) || !errors.Is(last, backends.Unsupported) {
+		t.Errorf("%q, %v", keys, last)
 	}
 }
 

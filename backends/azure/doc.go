@@ -11,7 +11,10 @@
 // Location tells the two roots apart, so a container can be migrated from one
 // to the other within itself.
 //
-// The service takes a backslash for a slash, so it is refused in keys.
+// The service takes a backslash for a slash, so it is refused in keys. So is a
+// segment of the path that ends in a dot, as the tag "v1." is one: the service
+// takes the dot off (azure-sdk-for-java issue 36674), and so would put it in the
+// place of the tag "v1".
 //
 // An account with a hierarchical namespace (ADLS Gen2) is refused. Its listings
 // are not in byte order (azure-sdk-for-go issue 24210), directories among them,

@@ -76,12 +76,19 @@ func (r *Reader) failed(op, key string, err error) error {
 	return fail(op, key, err)
 }
 
-// checkKey also refuses what the service changes into a slash.
+// checkKey also refuses what the service changes: a backslash becomes a slash,
+// and a dot at the end of a name between slashes goes.
 func checkKey(key string, most int) error {
 	if strings.Contains(key, `\`) {
 		return backends.Refuse(backends.Unsupported, "a backslash is in the key, which the service takes for a slash")
 	}
-	return backends.CheckKey(key, most)
+	if err := backends.CheckKey(key, most); err != nil {
+		return err
+	}
+	if strings.HasSuffix(key, ".") || strings.Contains(key, "./") {
+		return backends.Refuse(backends.Unsupported, "a name in the key ends in a dot, which the service takes off: it would be stored as another one")
+	}
+	return nil
 }
 
 func (r *Reader) blob(key string) *blob.Client { return r.client.NewBlobClient(r.root + key) }

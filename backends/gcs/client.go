@@ -130,13 +130,30 @@ func (o *Options) credentials(client *http.Client) (*auth.Credentials, error) {
 // does not answer.
 func tokenFailure(err error) error {
 	var a *auth.Error
-	if errors.As(err, &a) && a.Response != nil && (a.Response.StatusCode >= 500 || a.Response.StatusCode == http.StatusTooManyRequests) {
+	if errors.As(err, &a) && a.Response != nil && noToken(err) == nil {
 		return fmt.Errorf("asking for a token: %w: %w", backends.Refuse(backends.Transient, a.Response.Status), err)
 	}
 	if err != nil && !onNetwork(err) && !backends.Ended(err) {
-		return &credentialsError{"Google gives no token for these credentials", err}
+		return &credentialsError{noTokenText, err}
 	}
 	return err
+}
+
+const noTokenText = "Google gives no token for these credentials"
+
+// noToken is the token service's refusal of a token, nil if there is none in err.
+// It may come with any request, since a token is renewed each hour, and what was
+// revoked does not come back by itself.
+func noToken(err error) *auth.Error {
+	var a *auth.Error
+	if !errors.As(err, &a) || a.Response == nil {
+		return nil
+	}
+	switch status := a.Response.StatusCode; {
+	case status >= 500, status == http.StatusRequestTimeout, status == http.StatusTooManyRequests:
+		return nil
+	}
+	return a
 }
 
 // credentialsError is what an operator can mend.

@@ -324,6 +324,65 @@ func TestWholeDamaged(t *testing.T) {
 	}
 }
 
+// TestStoredThenCancelled: of a write that the service has answered it is known
+// what it stored, whatever became of the context meanwhile.
+func TestStoredThenCancelled(t *testing.T) {
+	for _, deaf := range []bool{false, true} {
+		server, s, _ := onFake(t)
+		content := some(5000)
+		if deaf { // and a byte is changed on the way
+			server.IgnoreChecksums()
+			server.Meet(func(w http.ResponseWriter, r *http.Request) bool {
+				if fakegcs.Kind(r) != "insert" {
+					return false
+				}
+				body, _ := io.ReadAll(r.Body)
+				body[bytes.Index(body, content[:1000])+500] ^= 4
+				r.Body = io.NopCloser(bytes.NewReader(body))
+				server.Answer(w, r)
+				return true
+			})
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		err := s.Around(t.Context(), func(next http.RoundTripper) http.RoundTripper {
+			return roundTrips(func(r *http.Request) (*http.Response, error) {
+				resp, err := next.RoundTrip(r)
+				if err != nil || fakegcs.Kind(r) != "insert" {
+					return resp, err
+				}
+				body, err := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				resp.Body = io.NopCloser(bytes.NewReader(body))
+				cancel()
+				return resp, err
+			})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Put(ctx, key, contentOf(content))
+		if ctx.Err() == nil {
+			t.Error("nothing was cancelled")
+		}
+		if deaf {
+			if backends.ClassOf(err) != backends.Corrupt {
+				t.Errorf("something else was stored: %v", err)
+			}
+			holds(t, s, key, nil)
+			continue
+		}
+		if err != nil {
+			t.Errorf("it was stored: %v", err)
+		}
+		holds(t, s, key, content)
+	}
+}
+
+type roundTrips func(*http.Request) (*http.Response, error)
+
+func (f roundTrips) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 // TestDeafService: what a service does not compare is said, and compared here.
 func TestDeafService(t *testing.T) {
 	server, said := fakegcs.New(t, "b"), &notices{}

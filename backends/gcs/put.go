@@ -96,10 +96,10 @@ func (s *Store) insertOnce(ctx context.Context, o *storage.ObjectHandle, b []byt
 	if e := w.Close(); err == nil || e != nil {
 		err = e // a failed write says only that nobody reads on
 	}
-	if ctx.Err() != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
 		return stored{}, ctx.Err()
-	}
-	if err != nil {
+	case err != nil:
 		return stored{}, refused(err)
 	}
 	a := w.Attrs()

@@ -77,6 +77,9 @@ func transport() *http.Transport {
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 256
 	t.ResponseHeaderTimeout = 5 * time.Minute
 	t.WriteBufferSize, t.ReadBufferSize = 64<<10, 64<<10
+	// Google's service speaks HTTP/2, where all requests share a connection: of one
+	// that a firewall dropped no body ends, and new requests go on being sent there.
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second}
 	return t
 }
 

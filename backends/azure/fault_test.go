@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -46,6 +47,7 @@ func testClasses(t *testing.T, server *servers.AzuriteServer) {
 		{409, "BlobBeingRehydrated", backends.Unsupported, "hours"},
 		{409, "ContainerBeingDeleted", backends.Transient, ""},
 		{409, "BlobImmutableDueToPolicy", backends.Denied, "retention"},
+		{409, "BlobImmutableDueToLegalHold", backends.Denied, "legal hold"},
 		{400, "Md5Mismatch", backends.Corrupt, ""},
 		{400, "Crc64Mismatch", backends.Corrupt, ""},
 		{400, "InvalidBlobOrBlock", backends.Unsupported, "week"},
@@ -480,6 +482,34 @@ func testMD5(t *testing.T, server *servers.AzuriteServer) {
 		if (o.MD5 != nil) != (o.Key == "small") {
 			t.Errorf("%s has the MD5 %x", o.Key, o.MD5)
 		}
+	}
+}
+
+// testRetention: where nothing is overwritten or deleted a store opens, and
+// cleans with a notice.
+func testRetention(t *testing.T, server *servers.AzuriteServer) {
+	g, c, o, n := gated(t, server)
+	o.DeadAfter = time.Nanosecond
+	for _, name := range []string{".regferry/probe-old", ".regferry/link-old"} {
+		blockBlob(t, c, name, []byte("x"))
+	}
+	at, _ := url.Parse(c.URL())
+	g.Meet(func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+		name := strings.TrimPrefix(r.URL.Path, at.Path+"/")
+		if r.Method != http.MethodDelete && (r.Method != http.MethodPut || kindOf(c, name) == "") {
+			return false
+		}
+		says(409, "BlobImmutableDueToPolicy")(w, r)
+		return true
+	})
+	s := open(t, o)
+	defer s.Close()
+	time.Sleep(1100 * time.Millisecond) // the service's times are whole seconds
+	if removed, err := s.Clean(t.Context(), nil); removed != 0 || err != nil {
+		t.Errorf("%d removed: %v", removed, err)
+	}
+	if !n.has("cannot be removed") || len(n.all) != 1 {
+		t.Errorf("%q", n.all)
 	}
 }
 

@@ -46,6 +46,7 @@ func TestOnAzurite(t *testing.T) {
 		{"ListedDirectory", testListedDirectory},
 		{"MD5", testMD5},
 		{"Clean", testClean},
+		{"Retention", testRetention},
 		{"Types", testTypes},
 		{"TypeOfBlobs", testTypeOfBlobs},
 		{"GoodInTheWay", testGoodInTheWay},

@@ -371,6 +371,37 @@ func TestWhatIsAskedFor(t *testing.T) {
 	}
 }
 
+// TestRetention: where nothing is overwritten or deleted a store opens, and
+// cleans with a notice.
+func TestRetention(t *testing.T) {
+	server := servers.OSS(t)
+	server.Bucket(t, "retained")
+	o, n := optionsOf(server, "retained"), &notices{}
+	o.DeadAfter, o.Notice = time.Nanosecond, n.add
+	var mu sync.Mutex
+	there := map[string]bool{}
+	server.Fake.Meet(func(w http.ResponseWriter, r *http.Request, op string, _ http.Handler) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if op == "DeleteObject" || op == "PutObject" && there[r.URL.Path] {
+			fakeoss.Refuse(w, r, 409, "FileImmutable", "The object you specified is immutable: "+r.URL.Path)
+			return true
+		}
+		there[r.URL.Path] = op == "PutObject"
+		return false
+	})
+	open(t, o).Close()
+	s := open(t, o)
+	defer s.Close()
+	time.Sleep(1100 * time.Millisecond) // the service's times are whole seconds
+	if removed, err := s.Clean(t.Context(), nil); removed != 0 || err != nil {
+		t.Errorf("%d removed: %v", removed, err)
+	}
+	if len(n.all) != 2 || !n.has("forbid") { // one a store
+		t.Errorf("%q", n.all)
+	}
+}
+
 // TestArchived: what cannot be read says what to do.
 func TestArchived(t *testing.T) {
 	f, s, _ := faulty(t, nil)

@@ -80,6 +80,11 @@
 // sense of rule P6, and Clean has only scratch to remove. Blocks of a content that
 // was wrong stay as well: whoever gets Corrupt does not go on from its token.
 //
+// Where another program (AzCopy, rclone) was interrupted on the same blob, the
+// service takes no names but of the length of those that are there. Then ours get
+// that length, with more or less of the token, if it is 12 bytes at least. Nothing
+// else helps that would not show: to commit an empty list makes an empty blob.
+//
 // A commit, or a Put of the same blob, drops the blocks that others have sent.
 // In one process Puts in blocks of one key wait for each other; whoever else
 // comes, the loser begins again, three times.

@@ -1,7 +1,9 @@
 package azure_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -233,6 +235,59 @@ func testBlocksOfOthers(t *testing.T, server *servers.AzuriteServer) {
 	if err != nil || len(p.ContentMD5) != 16 {
 		t.Errorf("no MD5 is stored: %v", err)
 	}
+}
+
+// testForeignBlocks: another program left blocks, whose names have another
+// length than those of this one, and the service wants one length.
+func testForeignBlocks(t *testing.T, server *servers.AzuriteServer) {
+	g, c, o, _ := gated(t, server)
+	s := open(t, o)
+	defer s.Close()
+	leave := func(key string, length int) {
+		t.Helper()
+		id := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{0xff}, length))
+		if _, err := c.NewBlockBlobClient(key).StageBlock(t.Context(), id, streaming.NopCloser(strings.NewReader("theirs")), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, length := range []int{12, 16, 20, 32, 36, 48, 64} { // rclone has 16, AzCopy 48
+		key, b := fmt.Sprintf("k%d", length), random(3*partSize+1)
+		leave(key, length)
+		put(t, s, key, b)
+		holds(t, s, key, b)
+	}
+	leave("short", 5)
+	_, err := s.Put(t.Context(), "short", content(random(3*partSize)))
+	if !errors.Is(err, backends.Unsupported) || !strings.Contains(err.Error(), "another program") {
+		t.Errorf("%v", err)
+	}
+	if names := namesWith(t, c, "short"); len(names) > 0 {
+		t.Errorf("stored: %q", names)
+	}
+
+	// What goes on later has names of that length, too.
+	leave("resumed", 16)
+	b := random(4 * partSize)
+	interrupted := content(b)
+	var last backends.Upload
+	interrupted.Saved = func(u backends.Upload) error { last = u; return nil }
+	meet, _ := once(100, comp("blocklist"), says(403, "AuthenticationFailed"))
+	g.Meet(meet)
+	if _, err := s.Put(t.Context(), "resumed", interrupted); !errors.Is(err, backends.Denied) || last.Offset != 4*partSize {
+		t.Fatalf("%v, %+v", err, last)
+	}
+	g.Meet(nil)
+	opened := int64(-1)
+	resumed := content(b)
+	resumed.From = last
+	resumed.Open = func(_ context.Context, off int64) (io.ReadCloser, error) {
+		opened = off
+		return io.NopCloser(bytes.NewReader(b[off:])), nil
+	}
+	if _, err := s.Put(t.Context(), "resumed", resumed); err != nil || opened != 4*partSize {
+		t.Errorf("opened at %d: %v", opened, err)
+	}
+	holds(t, s, "resumed", b)
 }
 
 // testDigestFails: the source's verdict keeps a blob in blocks from being made.

@@ -36,6 +36,7 @@ func TestOnAzurite(t *testing.T) {
 		{"Unproved", testUnproved},
 		{"DroppedBlocks", testDroppedBlocks},
 		{"BlocksOfOthers", testBlocksOfOthers},
+		{"ForeignBlocks", testForeignBlocks},
 		{"DigestFails", testDigestFails},
 		{"CutBody", testCutBody},
 		{"CutListing", testCutListing},

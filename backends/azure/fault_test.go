@@ -250,7 +250,7 @@ func testForeignBlocks(t *testing.T, server *servers.AzuriteServer) {
 			t.Fatal(err)
 		}
 	}
-	for _, length := range []int{12, 16, 20, 32, 36, 48, 64} { // rclone has 16, AzCopy 48
+	for _, length := range []int{12, 16, 20, 32, 36, 48, 64} { // rclone has 16
 		key, b := fmt.Sprintf("k%d", length), random(3*partSize+1)
 		leave(key, length)
 		put(t, s, key, b)

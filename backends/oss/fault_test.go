@@ -423,6 +423,33 @@ func TestArchived(t *testing.T) {
 	}
 }
 
+// TestTexts: the service packs what is text for who accepts that, and then says
+// no length.
+func TestTexts(t *testing.T) {
+	f, s, _ := faulty(t, nil)
+	f.Meet(func(w http.ResponseWriter, r *http.Request, op string, forward http.Handler) bool {
+		if op != "PutObject" {
+			return false
+		}
+		r.Header.Set("Content-Type", "application/json")
+		forward.ServeHTTP(w, r)
+		return true
+	})
+	b := newBlob(1, 5000)
+	if _, err := s.Put(t.Context(), b.key, b.Content); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, s, b)
+	body, err := s.Open(t.Context(), b.key, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	if body.Object.Size != 5000 {
+		t.Errorf("it has %d bytes", body.Object.Size)
+	}
+}
+
 // TestListingThatLies: a failed listing is no empty one.
 func TestListingThatLies(t *testing.T) {
 	f, s, _ := faulty(t, nil)

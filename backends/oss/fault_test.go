@@ -402,6 +402,28 @@ func TestRetention(t *testing.T) {
 	}
 }
 
+// TestAbortedAgain: a part that the service was taking when the run was
+// interrupted may come after the abortion.
+func TestAbortedAgain(t *testing.T) {
+	f, s, n := faulty(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	meet(f, "UploadPart", 2, 1, func(http.ResponseWriter, *http.Request, http.Handler) {
+		cancel()
+		panic(http.ErrAbortHandler)
+	})
+	b := newBlob(1, 3*partSize)
+	if _, err := s.Put(ctx, b.key, b.Content); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	if seen := f.Counted(); seen["AbortMultipartUpload"] != 2 {
+		t.Errorf("aborted %d times", seen["AbortMultipartUpload"])
+	}
+	if left := f.Uploads("faults"); left != nil || len(n.all) > 0 {
+		t.Errorf("left: %q, told: %q", left, n.all)
+	}
+}
+
 // TestArchived: what cannot be read says what to do.
 func TestArchived(t *testing.T) {
 	f, s, _ := faulty(t, nil)

@@ -96,14 +96,14 @@ func (s *Store) insertOnce(ctx context.Context, o *storage.ObjectHandle, b []byt
 	if e := w.Close(); err == nil || e != nil {
 		err = e // a failed write says only that nobody reads on
 	}
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return stored{}, ctx.Err()
-	case err != nil:
-		return stored{}, refused(err)
+	// The SDK may say that the context has ended also of what it knows is stored.
+	if a := w.Attrs(); a != nil {
+		return stored{a.Size, a.CRC32C, a.Generation}, nil
 	}
-	a := w.Attrs()
-	return stored{a.Size, a.CRC32C, a.Generation}, nil
+	if ctx.Err() != nil {
+		return stored{}, ctx.Err()
+	}
+	return stored{}, refused(err)
 }
 
 // stored is what the service says it has stored.

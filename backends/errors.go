@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 )
 
@@ -137,6 +138,18 @@ func causes(err error) []error {
 	return nil
 }
 
+// Ended says whether the end of a context is among the causes of err. errors.Is
+// does not tell: the timeouts of net and net/http, of a dial or of headers that
+// do not come, say true to context.DeadlineExceeded, and there it is the service
+// that does not answer. A net error that is a cancellation is of a context.
+func Ended(err error) bool {
+	return errors.Is(err, context.Canceled) || outOfTime(err)
+}
+
+func outOfTime(err error) bool {
+	return err == context.DeadlineExceeded || slices.ContainsFunc(causes(err), outOfTime)
+}
+
 // At returns err with the side filled in, unless an *[Error] in it already
 // names one: a Put that failed because its source could not be read is the
 // source's error. It returns nil for nil, and leaves errors that are only a
@@ -154,7 +167,7 @@ func At(side Side, err error) error {
 		}
 		return &Error{Side: side, Op: e.Op, Key: e.Key, Class: ClassOf(err), Err: err}
 	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if Ended(err) {
 		return err
 	}
 	return &Error{Side: side, Op: "access", Err: err}

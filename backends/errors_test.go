@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/regferry/regferry/backends"
 )
@@ -130,6 +132,40 @@ func TestAt(t *testing.T) {
 	var y *backends.SyncError
 	if !errors.As(backends.At(backends.Destination, group), &y) {
 		t.Error("a group of keys is lost")
+	}
+}
+
+// TestTimeoutsAreNoEnds: what net says of a dial that took too long is no
+// context's end, also where it is said of one.
+func TestTimeoutsAreNoEnds(t *testing.T) {
+	_, late := (&net.Dialer{Deadline: time.Now().Add(-time.Second)}).Dial("tcp", "127.0.0.1:9")
+	if !errors.Is(late, context.DeadlineExceeded) {
+		t.Fatalf("%v is none that could be taken for one", late)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, cancelled := (&net.Dialer{}).DialContext(gone, "tcp", "127.0.0.1:9")
+	for _, test := range []struct {
+		err  error
+		want bool
+	}{
+		{nil, false},
+		{late, false},
+		{errors.Join(late, errors.New("else")), false},
+		{cancelled, true},
+		{context.Canceled, true},
+		{context.DeadlineExceeded, true},
+		{fmt.Errorf("x: %w", errors.Join(late, fmt.Errorf("y: %w", context.DeadlineExceeded))), true},
+	} {
+		if got := backends.Ended(test.err); got != test.want {
+			t.Errorf("%v: %v", test.err, got)
+		}
+		if _, own := backends.OwnClass(test.err); own != test.want {
+			t.Errorf("%v has a class of its own: %v", test.err, own)
+		}
+		if side := backends.SideOf(backends.At(backends.Source, test.err)); test.err != nil && (side == "") != test.want {
+			t.Errorf("%v is of the side %q", test.err, side)
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package backends
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -57,7 +56,7 @@ func OwnClass(err error) (class Class, ok bool) {
 		size SizeError
 	)
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.As(err, new(SourceError)):
+	case Ended(err), errors.As(err, new(SourceError)):
 		return Unknown, true
 	case errors.As(err, &size):
 		return Changed, true

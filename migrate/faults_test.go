@@ -214,6 +214,27 @@ func TestUnreadableBlob(t *testing.T) {
 	}
 }
 
+// A tag whose name the destination cannot hold ("v1." on Azure) is a failure of
+// its own: every other tag arrives.
+func TestTagThatCannotBeHeld(t *testing.T) {
+	f := newFaulty(t, memory(t))
+	name := f.made.TagNames()[0]
+	repository, tag, _ := strings.Cut(name, ":")
+	f.to.On("put", func(key string) bool { return strings.Contains(key, repository+"/_manifests/tags/"+tag+"/") }, backendtest.Fail(backends.Unsupported).Always())
+	got, n := f.run()
+	if got.Failed == 0 || got.Copied != int64(len(f.made.Blobs)) {
+		t.Errorf("%+v", got)
+	}
+	for _, failure := range n.failures {
+		if failure.Class != backends.Unsupported.Error() || !strings.Contains(failure.Key, "/tags/"+tag+"/") {
+			t.Errorf("%+v", failure)
+		}
+	}
+	if after := treeOf(t, f.bare); !slices.Equal(after.shown(), slices.DeleteFunc(f.made.TagNames(), func(other string) bool { return other == name })) {
+		t.Errorf("shown: %q without %s", after.shown(), name)
+	}
+}
+
 // The same for what the destination refuses.
 func TestUnwritableBlob(t *testing.T) {
 	for kind, open := range fresh {

@@ -25,6 +25,8 @@ type upload struct {
 	s   *Store
 	key string
 	sum hash.Hash // MD5 of what was read from byte 0 on; nil where it was not
+
+	tokenSize int // characters of the token that it gets when it begins
 }
 
 // blockID names block n of an upload. All names of a blob have one length, or
@@ -33,8 +35,25 @@ func blockID(token string, n int) string {
 	return base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%s-%05d", token, n))
 }
 
-// token is what rand.Text makes.
-var token = regexp.MustCompile(`^[A-Z2-7]{26}$`)
+// ownToken is the characters of a token, unless blocks of another program want
+// another length. minToken of them have 30 bits at random, and names of blocks
+// have at most 64 bytes.
+const (
+	ownToken = 26
+	minToken = 6
+	maxToken = 64 - len("-00000")
+)
+
+// token is of what rand.Text makes.
+var token = regexp.MustCompile(fmt.Sprintf(`^[A-Z2-7]{%d,%d}$`, minToken, maxToken))
+
+func newToken(size int) string {
+	text := rand.Text()
+	for len(text) < size {
+		text += rand.Text()
+	}
+	return text[:size]
+}
 
 // partSize makes 50,000 blocks suffice.
 func (o *Options) partSize(size int64) int64 {
@@ -47,25 +66,34 @@ func (o *Options) partSize(size int64) int64 {
 }
 
 // putBlocks begins again where another process committed blocks of the same
-// blob, or put it, and so dropped these; and once where a blob of another type
-// is in the way, which takes no blocks.
+// blob, or put it, and so dropped these; once where a blob of another type is in
+// the way, which takes no blocks; and once where another program has left blocks
+// whose names have another length.
 func (s *Store) putBlocks(ctx context.Context, key string, c backends.Content) error {
 	leave, err := s.enter(ctx, key)
 	if err != nil {
 		return err
 	}
 	defer leave()
+	tokenSize := ownToken
 	for try := 0; ; try++ {
 		u, err := s.resume(ctx, key, c)
 		if err == nil {
+			u.tokenSize = tokenSize
 			err = u.send(ctx)
 		}
 		switch {
 		case try < 3 && bloberror.HasCode(err, bloberror.InvalidBlockList):
 		case try < 3 && bloberror.HasCode(err, bloberror.InvalidBlobType):
-			if err := s.removeOther(ctx, key); err != nil {
+			if err := s.makeWay(ctx, key, c); err != nil {
 				return err
 			}
+		case try < 3 && bloberror.HasCode(err, bloberror.InvalidBlobOrBlock):
+			size, e := s.tokenBeside(ctx, key)
+			if e != nil || size == 0 || size == tokenSize {
+				return err
+			}
+			tokenSize = size
 		default:
 			return err
 		}
@@ -73,11 +101,61 @@ func (s *Store) putBlocks(ctx context.Context, key string, c backends.Content) e
 	}
 }
 
+// tokenBeside is the size of a token with which names of blocks are as long as
+// those that are there already, 0 where there are none, or too short ones.
+func (s *Store) tokenBeside(ctx context.Context, key string) (int, error) {
+	sizes, err := s.durableBlocks(ctx, key)
+	for name := range sizes { // one tells of all
+		raw, err := base64.StdEncoding.DecodeString(name)
+		size := len(raw) - len("-00000")
+		if err != nil || size < minToken || size > maxToken {
+			return 0, err
+		}
+		return size, nil
+	}
+	return 0, err
+}
+
+// makeWay removes a blob that takes no blocks, once the content was read to its
+// end and its source says that it is right: the key holds nothing until the
+// blocks are committed, and what is there may be the only good copy.
+func (s *Store) makeWay(ctx context.Context, key string, c backends.Content) error {
+	seen, err := s.other(ctx, key)
+	if err != nil || seen == nil {
+		return err
+	}
+	if err := s.judge(ctx, c); err != nil {
+		return err
+	}
+	return s.removeSeen(ctx, key, seen)
+}
+
+// judge reads a content for the source's verdict alone.
+func (s *Store) judge(ctx context.Context, c backends.Content) error {
+	buf, err := s.buffers.Get(ctx, min(c.Size, s.o.PartSize))
+	if err != nil {
+		return err
+	}
+	defer s.buffers.Put(buf)
+	in, err := parts.OpenInput(ctx, c, 0)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	for left := c.Size; left > 0; left -= int64(len(buf.B)) {
+		buf.B = buf.B[:min(left, int64(len(buf.B)))]
+		if err := in.Fill(ctx, buf.B); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
 func (s *Store) newUpload(key string, c backends.Content, part int64) *upload {
 	u := &upload{s: s, key: key}
 	u.Sender = &parts.Sender{
 		Content: c, Part: part, Parallel: s.o.Parallel, Buffers: s.buffers,
-		Begin: func(context.Context) (string, error) { return rand.Text(), nil },
+		Begin: func(context.Context) (string, error) { return newToken(u.tokenSize), nil },
 		Send:  u.sendBlock,
 	}
 	u.Content.Open = func(ctx context.Context, offset int64) (io.ReadCloser, error) {

@@ -29,8 +29,5 @@ func (r *Reader) Cautions(ctx context.Context) (all []string) {
 			all = append(all, "the container keeps versions: what is overwritten or deleted stays, and is paid for")
 		}
 	}
-	if info, err := r.client.GetAccountInfo(ctx, nil); err == nil && deref(info.IsHierarchicalNamespaceEnabled) {
-		all = append(all, "the account has a hierarchical namespace: a registry cannot delete there (distribution issue 4153)")
-	}
 	return all
 }

@@ -2,8 +2,6 @@ package azure
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"time"
 
 	"gocloud.dev/gcerrors"
@@ -31,23 +29,28 @@ func (s *Store) Clean(ctx context.Context, _ map[string]bool) (removed int, err 
 			if s.held.Holds(o.Key) || time.Since(o.ModTime) < s.o.DeadAfter {
 				continue
 			}
-			if err := s.scratch.Delete(ctx, o.Key); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
-				return removed, s.failed("clean", scratch+o.Key, err)
+			if s.remove(ctx, o.Key) {
+				removed++
 			}
-			removed++
 		}
 	}
-	return removed, nil
+	return removed, ctx.Err()
 }
 
-// remove removes what a Put had in scratch. If it cannot, Clean does later.
-func (s *Store) remove(ctx context.Context, name string) {
+// remove removes something in scratch, and says whether it did. If it cannot,
+// Clean does later; that a policy forbids it is no failure of a run.
+func (s *Store) remove(ctx context.Context, name string) bool {
 	ctx, cancel := backends.Detached(ctx)
 	defer cancel()
 	err := s.scratch.Delete(ctx, name)
-	if class := classOf(err); err != nil && class == backends.Denied {
-		s.notice("scratch cannot be removed, deleting is denied: remove what is below " + scratch + " by hand")
-	} else if err != nil && !errors.Is(err, fs.ErrNotExist) && gcerrors.Code(err) != gcerrors.NotFound {
+	switch class := classOf(err); {
+	case err == nil:
+		return true
+	case gcerrors.Code(err) == gcerrors.NotFound, class == backends.NotFound:
+	case class == backends.Denied, class == backends.Unsupported:
+		s.notice("scratch cannot be removed, since the rights here or a retention policy forbid to delete: it stays below " + scratch)
+	default:
 		s.notice("scratch could not be removed: " + answer{err}.Error())
 	}
+	return false
 }

@@ -136,7 +136,7 @@ func (e *credentialsError) Error() string {
 
 // Unwrap does not give the SDK's error, whose text is long.
 func (e *credentialsError) Unwrap() []error {
-	if errors.Is(e.err, context.Canceled) || errors.Is(e.err, context.DeadlineExceeded) {
+	if backends.Ended(e.err) {
 		return []error{e.err}
 	}
 	return []error{tokenClass(e.err)}

@@ -11,10 +11,17 @@
 // Location tells the two roots apart, so a container can be migrated from one
 // to the other within itself.
 //
-// The service takes a backslash for a slash, so it is refused in keys.
-// Directories of a hierarchical namespace (ADLS Gen2), which are blobs with the
-// metadata hdi_isfolder, are not listed. A registry cannot delete on such an
-// account (distribution issue 4153).
+// The service takes a backslash for a slash, so it is refused in keys. So is a
+// segment of the path that ends in a dot, as the tag "v1." is one: the service
+// takes the dot off (azure-sdk-for-java issue 36674), and so would put it in the
+// place of the tag "v1".
+//
+// An account with a hierarchical namespace (ADLS Gen2) is refused. Its listings
+// are not in byte order (azure-sdk-for-go issue 24210), directories among them,
+// and a registry cannot delete there (distribution issue 4153). The account is
+// asked, by who may; else a listed directory tells, a blob with the metadata
+// hdi_isfolder. Some tools make such blobs in a flat namespace as well, and where
+// the account says that it has that, they are passed over.
 //
 // # What is proved
 //
@@ -57,8 +64,11 @@
 // in the type that it has, else the old blob is removed, if it is still the
 // one seen, and the new one, which is ready, is put at once. Between these two
 // requests the key holds nothing, and an interruption does not come between. A
-// blob of several blocks, which refuses them from the first, is removed before
-// it is sent again; there is an object only if it was another one than wanted.
+// content of several blocks, which the old blob refuses from the first, is read
+// once for its source's verdict alone; then the old blob is removed, if it is
+// still the one that was seen before that, and the content is read again and
+// sent. Until that is done the key holds nothing, but never is a good blob
+// removed for a bad one. There is an object only if it was another one than wanted.
 //
 // # Unfinished uploads
 //
@@ -69,6 +79,11 @@
 // does it a week after the last one. So no unfinished upload is left in the
 // sense of rule P6, and Clean has only scratch to remove. Blocks of a content that
 // was wrong stay as well: whoever gets Corrupt does not go on from its token.
+//
+// Where another program (AzCopy, rclone) was interrupted on the same blob, the
+// service takes no names but of the length of those that are there. Then ours get
+// that length, with more or less of the token, if it is 12 bytes at least. Nothing
+// else helps that would not show: to commit an empty list makes an empty blob.
 //
 // A commit, or a Put of the same blob, drops the blocks that others have sent.
 // In one process Puts in blocks of one key wait for each other; whoever else

@@ -62,8 +62,9 @@ var hints = map[bloberror.Code]string{
 	"KeyBasedAuthenticationNotPermitted":      "the account takes no keys: use a client secret or an identity",
 	bloberror.BlobArchived:                    "bring it back first, with az storage blob set-tier --tier Hot, which takes hours",
 	bloberror.BlobBeingRehydrated:             "it is being brought back from the archive, which takes hours",
-	bloberror.InvalidBlobOrBlock:              "another program has unfinished blocks on this blob; the service drops them after a week",
+	bloberror.InvalidBlobOrBlock:              "another program has left unfinished blocks on this blob, with names of another length; the service drops them after a week, or when a small blob is put there and deleted",
 	bloberror.BlobImmutableDueToPolicy:        "a retention policy of the container forbids to replace it",
+	"BlobImmutableDueToLegalHold":             "a legal hold of the container forbids to replace it",
 }
 
 // message is the first line of what the service says, without the code.
@@ -145,6 +146,7 @@ var codes = map[bloberror.Code]backends.Class{
 	bloberror.InvalidAuthenticationInfo: backends.Denied, bloberror.InsufficientAccountPermissions: backends.Denied, bloberror.AccountIsDisabled: backends.Denied,
 	bloberror.ContainerNotFound: backends.Denied, bloberror.ContainerDisabled: backends.Denied, "KeyBasedAuthenticationNotPermitted": backends.Denied,
 	"PublicAccessNotPermitted": backends.Denied, bloberror.LeaseIDMissing: backends.Denied, bloberror.BlobImmutableDueToPolicy: backends.Denied,
+	"BlobImmutableDueToLegalHold":       backends.Denied,
 	bloberror.UnauthorizedBlobOverwrite: backends.Denied, bloberror.CannotVerifyCopySource: backends.Denied,
 
 	bloberror.ServerBusy: backends.Throttled, "TooManyRequests": backends.Throttled, "IngressOverLimit": backends.Throttled, "EgressOverLimit": backends.Throttled,

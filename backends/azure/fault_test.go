@@ -1,11 +1,14 @@
 package azure_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -15,6 +18,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
 	"github.com/regferry/regferry/backends"
 	"github.com/regferry/regferry/backends/azure"
@@ -45,6 +49,7 @@ func testClasses(t *testing.T, server *servers.AzuriteServer) {
 		{409, "BlobBeingRehydrated", backends.Unsupported, "hours"},
 		{409, "ContainerBeingDeleted", backends.Transient, ""},
 		{409, "BlobImmutableDueToPolicy", backends.Denied, "retention"},
+		{409, "BlobImmutableDueToLegalHold", backends.Denied, "legal hold"},
 		{400, "Md5Mismatch", backends.Corrupt, ""},
 		{400, "Crc64Mismatch", backends.Corrupt, ""},
 		{400, "InvalidBlobOrBlock", backends.Unsupported, "week"},
@@ -232,6 +237,59 @@ func testBlocksOfOthers(t *testing.T, server *servers.AzuriteServer) {
 	}
 }
 
+// testForeignBlocks: another program left blocks, whose names have another
+// length than those of this one, and the service wants one length.
+func testForeignBlocks(t *testing.T, server *servers.AzuriteServer) {
+	g, c, o, _ := gated(t, server)
+	s := open(t, o)
+	defer s.Close()
+	leave := func(key string, length int) {
+		t.Helper()
+		id := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{0xff}, length))
+		if _, err := c.NewBlockBlobClient(key).StageBlock(t.Context(), id, streaming.NopCloser(strings.NewReader("theirs")), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, length := range []int{12, 16, 20, 32, 36, 48, 64} { // rclone has 16
+		key, b := fmt.Sprintf("k%d", length), random(3*partSize+1)
+		leave(key, length)
+		put(t, s, key, b)
+		holds(t, s, key, b)
+	}
+	leave("short", 5)
+	_, err := s.Put(t.Context(), "short", content(random(3*partSize)))
+	if !errors.Is(err, backends.Unsupported) || !strings.Contains(err.Error(), "another program") {
+		t.Errorf("%v", err)
+	}
+	if names := namesWith(t, c, "short"); len(names) > 0 {
+		t.Errorf("stored: %q", names)
+	}
+
+	// What goes on later has names of that length, too.
+	leave("resumed", 16)
+	b := random(4 * partSize)
+	interrupted := content(b)
+	var last backends.Upload
+	interrupted.Saved = func(u backends.Upload) error { last = u; return nil }
+	meet, _ := once(100, comp("blocklist"), says(403, "AuthenticationFailed"))
+	g.Meet(meet)
+	if _, err := s.Put(t.Context(), "resumed", interrupted); !errors.Is(err, backends.Denied) || last.Offset != 4*partSize {
+		t.Fatalf("%v, %+v", err, last)
+	}
+	g.Meet(nil)
+	opened := int64(-1)
+	resumed := content(b)
+	resumed.From = last
+	resumed.Open = func(_ context.Context, off int64) (io.ReadCloser, error) {
+		opened = off
+		return io.NopCloser(bytes.NewReader(b[off:])), nil
+	}
+	if _, err := s.Put(t.Context(), "resumed", resumed); err != nil || opened != 4*partSize {
+		t.Errorf("opened at %d: %v", opened, err)
+	}
+	holds(t, s, "resumed", b)
+}
+
 // testDigestFails: the source's verdict keeps a blob in blocks from being made.
 func testDigestFails(t *testing.T, server *servers.AzuriteServer) {
 	_, c, o, _ := gated(t, server)
@@ -313,6 +371,21 @@ func testCutListing(t *testing.T, server *servers.AzuriteServer) {
 	}
 }
 
+// testEmptyAnswer: what a proxy says in the place of the service is no empty
+// container.
+func testEmptyAnswer(t *testing.T, server *servers.AzuriteServer) {
+	g, _, o, _ := gated(t, server)
+	for _, root := range []azure.Root{"", azure.RootSlash} {
+		g.Meet(func(_ http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+			return r.URL.Query().Get("comp") == "list"
+		})
+		o.Root = root
+		if _, err := azure.OpenReader(t.Context(), o); !errors.Is(err, backends.Transient) {
+			t.Errorf("%q: %v", root, err)
+		}
+	}
+}
+
 type cut struct {
 	http.ResponseWriter
 	left int
@@ -333,7 +406,7 @@ func testOddNames(t *testing.T, server *servers.AzuriteServer) {
 	defer s.Close()
 	keys := []string{
 		"with space/ leading", "trailing /x ", "per%cent/%2f/%2e%2e", "plus+plus/a b", "a=b&c?d#e", "__0x2f__/__0x2f__", `quo'te"`, "semi;colon:comma,",
-		"~tilde", ".hidden/.x", "..two/...", "*star?", "<angle>|", "{brace}[b]", "Case/x", "case/X", "ünï/cødé", "日本/語", "\U0001f6a2", "@at^!",
+		"~tilde", ".hidden/.x", "..two/..x", "*star?", "<angle>|", "{brace}[b]", "Case/x", "case/X", "ünï/cødé", "日本/語", "\U0001f6a2", "@at^!",
 	}
 	slices.Sort(keys)
 	for _, k := range keys {
@@ -350,15 +423,14 @@ func testOddNames(t *testing.T, server *servers.AzuriteServer) {
 	}
 }
 
-// testFolders: the directories of a hierarchical namespace are no objects.
+// testFolders: blobs that some tools make for directories are no objects, where
+// the account says that it has no directories.
 func testFolders(t *testing.T, server *servers.AzuriteServer) {
-	_, c, o, _ := gated(t, server)
+	g, c, o, _ := gated(t, server)
 	for _, name := range []string{"docker", "docker/registry", "docker/registry/v2"} {
-		_, err := c.NewBlockBlobClient(name).Upload(t.Context(), streaming.NopCloser(strings.NewReader("")), &blockblob.UploadOptions{Metadata: map[string]*string{"hdi_isfolder": to.Ptr("true")}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		folder(t, c, name)
 	}
+	g.Meet(namespace("false"))
 	s := open(t, o)
 	defer s.Close()
 	put(t, s, "docker/registry/v2/k", []byte("k"))
@@ -369,6 +441,84 @@ func testFolders(t *testing.T, server *servers.AzuriteServer) {
 	_, open := s.Open(t.Context(), "docker", 0)
 	if !errors.Is(stat, backends.NotFound) || !errors.Is(open, backends.NotFound) {
 		t.Errorf("%v, %v", stat, open)
+	}
+}
+
+func folder(t *testing.T, c *container.Client, name string) {
+	t.Helper()
+	_, err := c.NewBlockBlobClient(name).Upload(t.Context(), streaming.NopCloser(strings.NewReader("")), &blockblob.UploadOptions{Metadata: map[string]*string{"hdi_isfolder": to.Ptr("true")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// namespace answers whether the account has directories, or, of nothing, that
+// this may not be asked.
+func namespace(hierarchical string) servers.Meeting {
+	return func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+		if r.URL.Query().Get("restype") != "account" {
+			return false
+		}
+		if hierarchical == "" {
+			says(403, "AuthorizationPermissionMismatch")(w, r)
+		}
+		w.Header().Set("X-Ms-Is-Hns-Enabled", hierarchical)
+		return true
+	}
+}
+
+// testHierarchical: an account with directories is refused when it is opened,
+// by what it says of itself or by the directories that it lists.
+func testHierarchical(t *testing.T, server *servers.AzuriteServer) {
+	for _, test := range []struct {
+		name           string
+		meet           servers.Meeting
+		folders        []string
+		source, target bool // refused
+	}{
+		{"it says so", namespace("true"), nil, true, true},
+		{"it says that it has none", namespace("false"), []string{"docker/registry/v2/blobs"}, false, false},
+		{"a registry's directory", namespace(""), []string{"docker/registry/v2/blobs"}, true, true},
+		{"nothing is there yet", namespace(""), nil, false, false},
+		{"the directory of the scratch", namespace(""), []string{".regferry"}, false, true},
+	} {
+		g, c, o, _ := gated(t, server)
+		for _, name := range test.folders {
+			folder(t, c, name)
+		}
+		g.Meet(test.meet)
+		check := func(what string, s backends.ReadStore, err error, refused bool) {
+			if err == nil {
+				defer s.Close()
+			}
+			if (err != nil) != refused || refused && (!errors.Is(err, backends.Unsupported) || !strings.Contains(err.Error(), "hierarchical namespace")) {
+				t.Errorf("%s: %s: %v, want a refusal: %v", test.name, what, err, refused)
+			}
+		}
+		r, err := azure.OpenReader(t.Context(), o)
+		check("source", r, err, test.source)
+		s, err := azure.Open(t.Context(), o)
+		check("destination", s, err, test.target)
+	}
+}
+
+// testListedDirectory: what was not known when the store was opened is found out
+// by the first directory, and no listing goes past it.
+func testListedDirectory(t *testing.T, server *servers.AzuriteServer) {
+	g, c, o, _ := gated(t, server)
+	g.Meet(namespace(""))
+	s := open(t, o)
+	defer s.Close()
+	put(t, s, "docker/registry/v2/a", nil)
+	folder(t, c, "docker/registry/v2/b")
+	put(t, s, "docker/registry/v2/c", nil)
+	var keys []string
+	var last error
+	for o, err := range s.List(t.Context(), "", "") {
+		keys, last = append(keys, o.Key), err
+	}
+	if !slices.Equal(keys, []string{"docker/registry/v2/a", ""}) || !errors.Is(last, backends.Unsupported) {
+		t.Errorf("%q, %v", keys, last)
 	}
 }
 
@@ -387,6 +537,34 @@ func testMD5(t *testing.T, server *servers.AzuriteServer) {
 		if (o.MD5 != nil) != (o.Key == "small") {
 			t.Errorf("%s has the MD5 %x", o.Key, o.MD5)
 		}
+	}
+}
+
+// testRetention: where nothing is overwritten or deleted a store opens, and
+// cleans with a notice.
+func testRetention(t *testing.T, server *servers.AzuriteServer) {
+	g, c, o, n := gated(t, server)
+	o.DeadAfter = time.Nanosecond
+	for _, name := range []string{".regferry/probe-old", ".regferry/link-old"} {
+		blockBlob(t, c, name, []byte("x"))
+	}
+	at, _ := url.Parse(c.URL())
+	g.Meet(func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+		name := strings.TrimPrefix(r.URL.Path, at.Path+"/")
+		if r.Method != http.MethodDelete && (r.Method != http.MethodPut || kindOf(c, name) == "") {
+			return false
+		}
+		says(409, "BlobImmutableDueToPolicy")(w, r)
+		return true
+	})
+	s := open(t, o)
+	defer s.Close()
+	time.Sleep(1100 * time.Millisecond) // the service's times are whole seconds
+	if removed, err := s.Clean(t.Context(), nil); removed != 0 || err != nil {
+		t.Errorf("%d removed: %v", removed, err)
+	}
+	if !n.has("cannot be removed") || len(n.all) != 1 {
+		t.Errorf("%q", n.all)
 	}
 }
 

@@ -2,6 +2,7 @@ package azure_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -98,6 +99,57 @@ func testTypeOfBlobs(t *testing.T, server *servers.AzuriteServer) {
 		put(t, s, key, b)
 		holds(t, s, key, b)
 	}
+}
+
+// testGoodInTheWay: an append blob that is in the way of blocks goes when the
+// content is known to be good, and not before.
+func testGoodInTheWay(t *testing.T, server *servers.AzuriteServer) {
+	_, c, o, _ := gated(t, server)
+	o.Parallel = 1 // the refusal comes before the source's verdict
+	s := open(t, o)
+	defer s.Close()
+	const key = "docker/registry/v2/blobs/sha256/aa/aa/data"
+	b, good := random(4*partSize), []byte("the only good copy")
+	appendBlob(t, c, key, good)
+	for name, test := range map[string]struct {
+		reader func() io.Reader
+		want   backends.Class
+	}{
+		"wrong": {func() io.Reader { return io.MultiReader(bytes.NewReader(b), failing{}) }, backends.Corrupt},
+		"short": {func() io.Reader { return bytes.NewReader(b[1:]) }, backends.Changed},
+		"long":  {func() io.Reader { return io.MultiReader(bytes.NewReader(b), strings.NewReader("x")) }, backends.Changed},
+	} {
+		wrong := content(b)
+		wrong.Open = func(context.Context, int64) (io.ReadCloser, error) { return io.NopCloser(test.reader()), nil }
+		if _, err := s.Put(t.Context(), key, wrong); !errors.Is(err, test.want) {
+			t.Errorf("%s: %v, want %v", name, err, test.want)
+		}
+		holds(t, s, key, good)
+	}
+	put(t, s, key, b)
+	holds(t, s, key, b)
+}
+
+// testChangedInTheWay: what is in the way is removed only while it is what was
+// seen before the content was read.
+func testChangedInTheWay(t *testing.T, server *servers.AzuriteServer) {
+	_, c, o, _ := gated(t, server)
+	o.Parallel = 1
+	s := open(t, o)
+	defer s.Close()
+	b, repaired := random(4*partSize), []byte("what somebody pushed meanwhile")
+	appendBlob(t, c, "k", []byte("broken"))
+	opened, changing := 0, content(b)
+	changing.Open = func(_ context.Context, off int64) (io.ReadCloser, error) {
+		if opened++; opened == 2 { // to be proved
+			blockBlob(t, c, "k", repaired)
+		}
+		return io.NopCloser(bytes.NewReader(b[off:])), nil
+	}
+	if _, err := s.Put(t.Context(), "k", changing); !errors.Is(err, backends.Changed) {
+		t.Errorf("%v after %d readings", err, opened)
+	}
+	holds(t, s, "k", repaired)
 }
 
 // testLinksAreWholeThroughout reads while a tag is written again and again.

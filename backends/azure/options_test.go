@@ -68,6 +68,27 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+// TestDots: Azurite keeps names that the service changes.
+func TestDots(t *testing.T) {
+	for key, refused := range map[string]bool{
+		"docker/registry/v2/repositories/a/_manifests/tags/v1./current/link":  true,
+		"docker/registry/v2/repositories/a/_manifests/tags/v1.":               true,
+		"docker/registry/v2/repositories/a./x":                                true,
+		"...":                                                                 true,
+		"docker/registry/v2/repositories/a/_manifests/tags/v1.0/current/link": false,
+		"docker/registry/v2/repositories/a/_manifests/tags/.v/current/link":   false,
+	} {
+		err := azure.CheckKey(key, 1024)
+		if (err != nil) != refused || refused && (backends.ClassOf(err) != backends.Unsupported || !strings.Contains(err.Error(), "dot")) {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	o := azure.Options{Account: "account1", Container: "registry", Prefix: "a./b"}
+	if err := o.Check(); !errors.Is(err, backends.Unsupported) {
+		t.Errorf("a root: %v", err)
+	}
+}
+
 func TestIdentity(t *testing.T) {
 	forgetEnvironment(t)
 	for want, all := range map[string][]azure.Options{

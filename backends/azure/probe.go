@@ -44,23 +44,18 @@ func ofBlob(b []byte) blob.TransferValidationType {
 	return blob.TransferValidationTypeMD5(sum[:])
 }
 
-// probe puts a blob, and then the same one with a wrong checksum after the
-// other. A service that accepts both is refused: Azure compares each, so
+// probe puts a blob, and then others with a wrong checksum each. A service that accepts both is refused: Azure compares each, so
 // whoever accepts them is something that nothing is known of.
 func (s *Store) probe(ctx context.Context) error {
-	name := "probe-" + strings.ToLower(rand.Text())
 	content := []byte("regferry asks here whether the service refuses wrong checksums\n")
-	s.held.Hold(name)
-	defer s.held.Release(name)
-	defer s.remove(ctx, name)
-	if err := s.upload(ctx, scratch+name, content, ofBlob(content)); err != nil {
+	err := s.tryUpload(ctx, content, ofBlob(content))
+	if err != nil {
 		return err
 	}
-	var err error
-	if s.proof.crc64, err = s.refuses(ctx, scratch+name, content, blob.TransferValidationTypeCRC64(1)); err != nil {
+	if s.proof.crc64, err = s.refuses(ctx, content, blob.TransferValidationTypeCRC64(1)); err != nil {
 		return err
 	}
-	if s.proof.md5, err = s.refuses(ctx, scratch+name, content, blob.TransferValidationTypeMD5(make([]byte, md5.Size))); err != nil {
+	if s.proof.md5, err = s.refuses(ctx, content, blob.TransferValidationTypeMD5(make([]byte, md5.Size))); err != nil {
 		return err
 	}
 	if s.proof == (proof{}) {
@@ -69,10 +64,23 @@ func (s *Store) probe(ctx context.Context) error {
 	return nil
 }
 
+// tryUpload puts a blob in scratch and removes it again. Each has a name of its
+// own: a retention policy forbids to write over one.
+func (s *Store) tryUpload(ctx context.Context, content []byte, claim blob.TransferValidationType) error {
+	name := "probe-" + strings.ToLower(rand.Text())
+	s.held.Hold(name)
+	defer s.held.Release(name)
+	err := s.upload(ctx, scratch+name, content, claim)
+	if err == nil {
+		s.remove(ctx, name)
+	}
+	return err
+}
+
 // refuses says whether a wrong checksum is refused as such: an older Azurite
 // calls a wrong MD5 an invalid operation.
-func (s *Store) refuses(ctx context.Context, key string, content []byte, wrong blob.TransferValidationType) (bool, error) {
-	err := s.upload(ctx, key, content, wrong)
+func (s *Store) refuses(ctx context.Context, content []byte, wrong blob.TransferValidationType) (bool, error) {
+	err := s.tryUpload(ctx, content, wrong)
 	switch {
 	case classOf(err) == backends.Corrupt, hasStatus(err, http.StatusBadRequest) && bloberror.HasCode(err, bloberror.InvalidOperation):
 		return true, nil

@@ -108,16 +108,32 @@ func (s *Store) replace(ctx context.Context, key string, put func(context.Contex
 
 // removeOther removes an object that cannot be overwritten.
 func (s *Store) removeOther(ctx context.Context, key string) error {
-	p, err := s.blob(key).GetProperties(ctx, nil)
-	if bloberror.HasCode(err, bloberror.BlobNotFound) {
-		return nil
-	}
-	if err != nil {
+	seen, err := s.other(ctx, key)
+	if err != nil || seen == nil {
 		return err
 	}
+	return s.removeSeen(ctx, key, seen)
+}
+
+// other is the version of the object that is in the way, nil for none.
+func (s *Store) other(ctx context.Context, key string) (*azcore.ETag, error) {
+	p, err := s.blob(key).GetProperties(ctx, nil)
+	switch {
+	case bloberror.HasCode(err, bloberror.BlobNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case p.ETag == nil:
+		return nil, errNoETag
+	}
+	return p.ETag, nil
+}
+
+// removeSeen removes an object in this version only.
+func (s *Store) removeSeen(ctx context.Context, key string, seen *azcore.ETag) error {
 	s.notice("it has blobs of another type than is to be written; the service cannot replace those, so each is removed just before")
-	_, err = s.blob(key).Delete(ctx, &blob.DeleteOptions{AccessConditions: &blob.AccessConditions{
-		ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfMatch: p.ETag},
+	_, err := s.blob(key).Delete(ctx, &blob.DeleteOptions{AccessConditions: &blob.AccessConditions{
+		ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfMatch: seen},
 	}})
 	if bloberror.HasCode(err, bloberror.BlobNotFound) {
 		return nil

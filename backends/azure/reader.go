@@ -25,6 +25,7 @@ type Reader struct {
 	o      Options
 	root   string // before each key
 	at     string
+	flat   bool // the account says that it has no directories
 }
 
 var _ backends.ReadStore = (*Reader)(nil)
@@ -45,7 +46,10 @@ func open(ctx context.Context, o Options, writing bool) (*Reader, error) {
 		return nil, fail("open", "", err)
 	}
 	r := &Reader{client: client, conns: conns, o: o, at: o.location("")}
-	root, err := r.findRoot(ctx, writing)
+	var root Root
+	if err = r.askNamespace(ctx); err == nil {
+		root, err = r.findRoot(ctx, writing)
+	}
 	if err != nil {
 		r.Close()
 		return nil, r.failed("open", "", err)
@@ -72,12 +76,19 @@ func (r *Reader) failed(op, key string, err error) error {
 	return fail(op, key, err)
 }
 
-// checkKey also refuses what the service changes into a slash.
+// checkKey also refuses what the service changes: a backslash becomes a slash,
+// and a dot at the end of a name between slashes goes.
 func checkKey(key string, most int) error {
 	if strings.Contains(key, `\`) {
 		return backends.Refuse(backends.Unsupported, "a backslash is in the key, which the service takes for a slash")
 	}
-	return backends.CheckKey(key, most)
+	if err := backends.CheckKey(key, most); err != nil {
+		return err
+	}
+	if strings.HasSuffix(key, ".") || strings.Contains(key, "./") {
+		return backends.Refuse(backends.Unsupported, "a name in the key ends in a dot, which the service takes off: it would be stored as another one")
+	}
+	return nil
 }
 
 func (r *Reader) blob(key string) *blob.Client { return r.client.NewBlobClient(r.root + key) }
@@ -127,7 +138,11 @@ func (r *Reader) all(ctx context.Context, prefix, after string) iter.Seq2[backen
 				return
 			}
 			for _, item := range page.Segment.BlobItems {
-				o, err := r.listed(item)
+				is, err := r.object(item)
+				var o backends.Object
+				if err == nil {
+					o, err = r.listed(item)
+				}
 				if err == nil {
 					err = ctx.Err()
 				}
@@ -135,7 +150,7 @@ func (r *Reader) all(ctx context.Context, prefix, after string) iter.Seq2[backen
 					yield(backends.Object{}, fail("list", prefix, err))
 					return
 				}
-				if !isFolder(item.Metadata) && !yield(o, nil) {
+				if is && !yield(o, nil) {
 					return
 				}
 			}
@@ -210,7 +225,7 @@ func vouched(kind *blob.BlobType, size int64, sum []byte) []byte {
 // small is more than any link has; what is larger has its digest in its key.
 const small = 4096
 
-// isFolder: with a hierarchical namespace directories are blobs.
+// isFolder: directories are blobs, too.
 func isFolder(metadata map[string]*string) bool {
 	for name, value := range metadata { // the case of a header is not kept
 		if strings.EqualFold(name, "hdi_isfolder") && value != nil && strings.EqualFold(*value, "true") {

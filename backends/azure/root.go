@@ -57,14 +57,18 @@ func (r *Reader) refuseRoot(format string, args ...any) error {
 
 // any says whether there is a blob whose name has this prefix.
 func (r *Reader) any(ctx context.Context, prefix string) (bool, error) {
-	p := r.pages(prefix, "", 1)
-	for p.More() {
+	marker := ""
+	for p := r.pages(prefix, "", 1); p.More(); {
 		page, err := p.NextPage(ctx)
+		if err == nil {
+			marker, err = next(page, marker)
+		}
 		if err != nil {
 			return false, err
 		}
-		if len(page.Segment.BlobItems) > 0 {
-			return true, nil
+		for _, item := range page.Segment.BlobItems {
+			_, err := r.object(item)
+			return err == nil, err
 		}
 	}
 	return false, nil

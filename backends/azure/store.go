@@ -56,6 +56,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		s.Close()
 		return nil, r.failed("write a scratch object", "", err)
 	}
+	if err := r.lookForDirectory(ctx); err != nil {
+		s.Close()
+		return nil, r.failed("open", "", err)
+	}
 	return s, nil
 }
 

@@ -77,6 +77,9 @@ func transport() *http.Transport {
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 256
 	t.ResponseHeaderTimeout = 5 * time.Minute
 	t.WriteBufferSize, t.ReadBufferSize = 64<<10, 64<<10
+	// Google's service speaks HTTP/2, where all requests share a connection: of one
+	// that a firewall dropped no body ends, and new requests go on being sent there.
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second}
 	return t
 }
 
@@ -130,13 +133,30 @@ func (o *Options) credentials(client *http.Client) (*auth.Credentials, error) {
 // does not answer.
 func tokenFailure(err error) error {
 	var a *auth.Error
-	if errors.As(err, &a) && a.Response != nil && (a.Response.StatusCode >= 500 || a.Response.StatusCode == http.StatusTooManyRequests) {
+	if errors.As(err, &a) && a.Response != nil && noToken(err) == nil {
 		return fmt.Errorf("asking for a token: %w: %w", backends.Refuse(backends.Transient, a.Response.Status), err)
 	}
-	if err != nil && !onNetwork(err) && !ended(err) {
-		return &credentialsError{"Google gives no token for these credentials", err}
+	if err != nil && !onNetwork(err) && !backends.Ended(err) {
+		return &credentialsError{noTokenText, err}
 	}
 	return err
+}
+
+const noTokenText = "Google gives no token for these credentials"
+
+// noToken is the token service's refusal of a token, nil if there is none in err.
+// It may come with any request, since a token is renewed each hour, and what was
+// revoked does not come back by itself.
+func noToken(err error) *auth.Error {
+	var a *auth.Error
+	if !errors.As(err, &a) || a.Response == nil {
+		return nil
+	}
+	switch status := a.Response.StatusCode; {
+	case status >= 500, status == http.StatusRequestTimeout, status == http.StatusTooManyRequests:
+		return nil
+	}
+	return a
 }
 
 // credentialsError is what an operator can mend.

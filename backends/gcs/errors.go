@@ -1,7 +1,6 @@
 package gcs
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -50,6 +49,9 @@ func (a answer) Error() string {
 func fail(op, key string, err error) error {
 	class := classOf(err)
 	var credentials *credentialsError
+	if no := noToken(err); no != nil && !errors.As(err, &credentials) {
+		err = &credentialsError{noTokenText, no} // without the address of the request
+	}
 	if !errors.As(err, new(answer)) && !errors.As(err, &credentials) && !errors.As(err, new(backends.SourceError)) &&
 		(errors.As(err, new(*googleapi.Error)) || errors.As(err, new(*url.Error)) || errors.As(err, new(*json.SyntaxError))) {
 		err = answer{err}
@@ -66,7 +68,7 @@ func classOf(err error) backends.Class {
 		credentials *credentialsError
 	)
 	switch {
-	case errors.As(err, &credentials):
+	case errors.As(err, &credentials), noToken(err) != nil:
 		return backends.Denied
 	case errors.Is(err, storage.ErrBucketNotExist):
 		return backends.Denied // it is no key that is missing: nothing is taken for absent
@@ -86,10 +88,6 @@ func onNetwork(err error) bool {
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed)
 }
 
-func ended(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-}
-
 // reasons are those that say more than the status they come with:
 // docs.cloud.google.com/storage/docs/json_api/v1/status-codes
 var reasons = map[string]backends.Class{
@@ -105,8 +103,25 @@ func classOfAnswer(e *googleapi.Error) backends.Class {
 		if class, ok := reasons[item.Reason]; ok {
 			return class
 		}
+		if strings.HasPrefix(item.Reason, "cloudKms") { // a key that is disabled, gone, or elsewhere
+			return backends.Denied
+		}
+	}
+	if e.Code == http.StatusBadRequest && !unreasoned(e) {
+		return backends.Unsupported // such as an ACL in a bucket that has none
 	}
 	return classOfStatus(e.Code)
+}
+
+// unreasoned says whether an answer has no reason but that something is wrong
+// with the request.
+func unreasoned(e *googleapi.Error) bool {
+	for _, item := range e.Errors {
+		if item.Reason != "" && item.Reason != "invalid" {
+			return false
+		}
+	}
+	return true
 }
 
 func classOfStatus(status int) backends.Class {
@@ -126,10 +141,11 @@ func statusOf(err error) int {
 }
 
 // refused is a write that was answered with 400. The service has no reason of
-// its own for a checksum that is wrong, and the same request with a right one
-// was accepted when the store was opened.
+// its own for a checksum that is wrong but "invalid", and the same request with a
+// right one was accepted when the store was opened.
 func refused(err error) error {
-	if statusOf(err) != http.StatusBadRequest {
+	var api *googleapi.Error
+	if !errors.As(err, &api) || api.Code != http.StatusBadRequest || !unreasoned(api) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", backends.Refuse(backends.Corrupt, "the service refuses the content, whose checksum it compared"), answer{err})

@@ -5,19 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 
+	"cloud.google.com/go/auth"
 	"cloud.google.com/go/storage"
 	"google.golang.org/api/googleapi"
 
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/backends/backendtest"
 )
 
 func TestClasses(t *testing.T) {
 	api := func(status int, reason string) error {
 		return fmt.Errorf("storage: retry failed: %w", &googleapi.Error{Code: status, Message: "m", Errors: []googleapi.ErrorItem{{Reason: reason}}})
+	}
+	// As the transport of a request has it that is to be signed anew.
+	token := func(status int) error {
+		return &url.Error{Op: "Post", URL: "u", Err: &auth.Error{Response: &http.Response{StatusCode: status}, Body: []byte(`{"error": "invalid_grant"}`)}}
 	}
 	for _, c := range []struct {
 		err  error
@@ -45,6 +52,19 @@ func TestClasses(t *testing.T) {
 		{api(307, ""), backends.Denied},
 		{refused(api(400, "invalid")), backends.Corrupt},
 		{refused(api(403, "forbidden")), backends.Denied},
+		{refused(api(400, "")), backends.Corrupt},
+		{refused(&googleapi.Error{Code: 400}), backends.Corrupt},
+		{refused(api(400, "cloudKmsDisabledKey")), backends.Denied},
+		{refused(api(400, "cloudKmsEncryptionKeyNotFound")), backends.Denied},
+		{refused(api(400, "cloudKmsKeyLocationNotAllowed")), backends.Denied},
+		{refused(api(400, "userProjectMissing")), backends.Denied},
+		{refused(api(400, "userProjectInvalid")), backends.Denied},
+		{refused(api(400, "badRequest")), backends.Unsupported},
+		{refused(api(400, "invalidArgument")), backends.Unsupported},
+		{token(400), backends.Denied},
+		{token(401), backends.Denied},
+		{token(429), backends.Transient},
+		{token(503), backends.Transient},
 		{fmt.Errorf("%w: %w", storage.ErrObjectNotExist, api(404, "notFound")), backends.NotFound},
 		{fmt.Errorf("%w: %w", storage.ErrBucketNotExist, api(404, "notFound")), backends.Denied},
 		{&url.Error{Op: "Get", URL: "u", Err: io.EOF}, backends.Transient},
@@ -76,6 +96,18 @@ func TestErrorText(t *testing.T) {
 	}
 }
 
+// TestRevoked is one line that says what is wrong, with what the token service
+// answered.
+func TestRevoked(t *testing.T) {
+	err := fail("put", "k", &url.Error{Op: "Post", URL: "https://h/?upload_id=SECRET", Err: &auth.Error{
+		Response: &http.Response{StatusCode: 400}, Body: []byte("{\n\"error\": \"invalid_grant\"}"),
+	}})
+	text := err.Error()
+	if !strings.Contains(text, "Google gives no token") || !strings.Contains(text, "invalid_grant") || strings.ContainsAny(text, "\n") || strings.Contains(text, "SECRET") {
+		t.Error(text)
+	}
+}
+
 func TestSessionAt(t *testing.T) {
 	own := Options{Endpoint: "http://127.0.0.1:9"}
 	for _, c := range []struct {
@@ -100,3 +132,5 @@ func TestSessionAt(t *testing.T) {
 		}
 	}
 }
+
+func TestTimeouts(t *testing.T) { backendtest.CheckTimeouts(t, classOf) }

@@ -8,8 +8,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -324,6 +326,65 @@ func TestWholeDamaged(t *testing.T) {
 	}
 }
 
+// TestStoredThenCancelled: of a write that the service has answered it is known
+// what it stored, whatever became of the context meanwhile.
+func TestStoredThenCancelled(t *testing.T) {
+	for _, deaf := range []bool{false, true} {
+		server, s, _ := onFake(t)
+		content := some(5000)
+		if deaf { // and a byte is changed on the way
+			server.IgnoreChecksums()
+			server.Meet(func(w http.ResponseWriter, r *http.Request) bool {
+				if fakegcs.Kind(r) != "insert" {
+					return false
+				}
+				body, _ := io.ReadAll(r.Body)
+				body[bytes.Index(body, content[:1000])+500] ^= 4
+				r.Body = io.NopCloser(bytes.NewReader(body))
+				server.Answer(w, r)
+				return true
+			})
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		err := s.Around(t.Context(), func(next http.RoundTripper) http.RoundTripper {
+			return roundTrips(func(r *http.Request) (*http.Response, error) {
+				resp, err := next.RoundTrip(r)
+				if err != nil || fakegcs.Kind(r) != "insert" {
+					return resp, err
+				}
+				body, err := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				resp.Body = io.NopCloser(bytes.NewReader(body))
+				cancel()
+				return resp, err
+			})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Put(ctx, key, contentOf(content))
+		if ctx.Err() == nil {
+			t.Error("nothing was cancelled")
+		}
+		if deaf {
+			if backends.ClassOf(err) != backends.Corrupt {
+				t.Errorf("something else was stored: %v", err)
+			}
+			holds(t, s, key, nil)
+			continue
+		}
+		if err != nil {
+			t.Errorf("it was stored: %v", err)
+		}
+		holds(t, s, key, content)
+	}
+}
+
+type roundTrips func(*http.Request) (*http.Response, error)
+
+func (f roundTrips) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 // TestDeafService: what a service does not compare is said, and compared here.
 func TestDeafService(t *testing.T) {
 	server, said := fakegcs.New(t, "b"), &notices{}
@@ -336,6 +397,71 @@ func TestDeafService(t *testing.T) {
 	_, good, _ := onFake(t)
 	if got := backends.PowersOf(good).String(); got != "clean scratch, delete, replace on condition, checks CRC32C, MD5" {
 		t.Errorf("powers: %s", got)
+	}
+}
+
+// TestRetention: where nothing is overwritten or deleted a store opens, knows
+// what is proved, and cleans with a notice.
+func TestRetention(t *testing.T) {
+	for _, deaf := range []bool{false, true} {
+		server, said := fakegcs.New(t, "b"), &notices{}
+		if deaf {
+			server.IgnoreChecksums()
+		}
+		retain(server)
+		o := gcs.Options{Bucket: "b", Endpoint: server.URL, Anonymous: true, Notice: said.add}
+		s := open(t, o)
+		if got := s.Proof() == "CRC32C, MD5"; got == deaf {
+			t.Errorf("deaf %v: proof %q", deaf, s.Proof())
+		}
+		for _, name := range []string{".regferry/probe-old", ".regferry/probe-older"} {
+			server.Store("b", name, "", "", []byte("x"))
+			server.Age("b", name, 25*time.Hour)
+		}
+		if n, err := s.Clean(t.Context(), nil); n != 0 || err != nil {
+			t.Errorf("removed %d, %v", n, err)
+		}
+		if got := strings.Count(said.String(), "forbid"); got != 1 {
+			t.Errorf("told %d times: %s", got, said)
+		}
+		s.Close()
+	}
+}
+
+// retain has a service forbid to overwrite and to delete.
+func retain(server *fakegcs.Server) {
+	probe := regexp.MustCompile(`\.regferry/probe-[a-z0-9]+`)
+	var mu sync.Mutex
+	there := map[string]bool{}
+	server.Meet(func(w http.ResponseWriter, r *http.Request) bool {
+		kind := fakegcs.Kind(r)
+		name := probe.FindString(r.URL.Query().Get("name"))
+		if kind == "insert" {
+			body, _ := io.ReadAll(r.Body)
+			r.Body, name = io.NopCloser(bytes.NewReader(body)), probe.FindString(string(body))
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if kind == "delete" || there[name] && (kind == "insert" || kind == "begin") {
+			fakegcs.Refuse(w, 403, "retentionPolicyNotMet", "Object "+r.URL.Path+" is subject to bucket's retention policy")
+			return true
+		}
+		there[name] = there[name] || kind == "insert"
+		return false
+	})
+}
+
+// TestProbeIsRepeated: a service that is busy for a moment is asked again, also
+// for what ends a session.
+func TestProbeIsRepeated(t *testing.T) {
+	for _, kind := range []string{"insert", "begin", "chunk"} {
+		server := fakegcs.New(t, "b")
+		struck := strike(server, kind, 1, 2, says(503, "backendError"))
+		s := open(t, gcs.Options{Bucket: "b", Endpoint: server.URL, Anonymous: true})
+		if s.Proof() != "CRC32C, MD5" || struck() != 2 {
+			t.Errorf("%s: struck %d times, proof %q", kind, struck(), s.Proof())
+		}
+		s.Close()
 	}
 }
 

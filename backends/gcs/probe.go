@@ -32,11 +32,12 @@ func (p proof) String() string {
 	return "nothing, so objects are compared afterwards"
 }
 
-// probe writes a tiny object, which needs every right that a migration does,
-// and then the same one with a wrong checksum, in one request and in a
-// session. Where that is accepted nothing has changed.
+func newProbe() string { return probePrefix + strings.ToLower(rand.Text()) }
+
+// probe writes a tiny object, and then others with a wrong checksum, in one
+// request and in a session.
 func (s *Store) probe(ctx context.Context) error {
-	key := probePrefix + strings.ToLower(rand.Text())
+	key := newProbe()
 	content := []byte("regferry asks here whether the service refuses wrong checksums\n")
 	right := sumsOf(content)
 	if _, err := s.insert(ctx, key, content, right); err != nil {
@@ -44,25 +45,51 @@ func (s *Store) probe(ctx context.Context) error {
 	}
 	defer s.remove(ctx, key, 0)
 	wrong := sums{crc: right.crc + 1, md5: sumsOf([]byte("else")).md5}
-	_, err := s.insert(ctx, key, content, wrong)
-	if err != nil && classOf(err) != backends.Corrupt {
+	var err error
+	s.proof.whole, err = s.refuses(ctx, func(key string) error {
+		_, err := s.insert(ctx, key, content, wrong)
 		return err
-	}
-	s.proof.whole = err != nil
-	uri, err := s.begin(ctx, key, int64(len(content)))
+	})
 	if err != nil {
 		return err
 	}
-	defer s.cancel(ctx, uri)
-	_, err = s.chunk(ctx, uri, chunk{b: content, size: int64(len(content)), crc: &wrong.crc})
-	if err != nil && classOf(err) != backends.Corrupt {
+	s.proof.session, err = s.refuses(ctx, func(key string) error { return s.inSession(ctx, key, content, wrong.crc) })
+	if err != nil {
 		return err
 	}
-	s.proof.session = err != nil
 	if !s.proof.whole || !s.proof.session {
 		s.notice("the service does not refuse every wrong checksum: what it says that it stored is compared instead")
 	}
 	return nil
+}
+
+// refuses says whether the service refuses a write with a wrong checksum. Each
+// has a name of its own, where nothing is: to write over what was just written
+// needs the right to delete, is what a retention policy forbids, and waits, since
+// a name is written once a second.
+func (s *Store) refuses(ctx context.Context, write func(key string) error) (bool, error) {
+	key := newProbe()
+	err := write(key)
+	if classOf(err) == backends.Corrupt {
+		return true, nil
+	}
+	if err == nil {
+		s.remove(ctx, key, 0)
+	}
+	return false, err
+}
+
+// inSession writes an object in a session of one chunk.
+func (s *Store) inSession(ctx context.Context, key string, b []byte, crc uint32) error {
+	uri, err := s.begin(ctx, key, int64(len(b)))
+	if err != nil {
+		return err
+	}
+	defer s.cancel(ctx, uri)
+	return retry(ctx, func() error {
+		_, err := s.chunk(ctx, uri, chunk{b: b, size: int64(len(b)), crc: &crc})
+		return err
+	})
 }
 
 // Clean removes objects in scratch that are older than Options.DeadAfter: a run
@@ -89,7 +116,11 @@ func (s *Store) remove(ctx context.Context, key string, generation int64) bool {
 		o = o.Generation(generation)
 	}
 	err := o.Delete(ctx)
-	if err != nil && classOf(err) != backends.NotFound {
+	switch class := classOf(err); {
+	case err == nil, class == backends.NotFound:
+	case class == backends.Denied && strings.HasPrefix(key, scratch):
+		s.notice("the rights here, or a retention policy, forbid to delete: what tested the service stays below " + scratch)
+	default:
 		s.notice("an object that should not stay could not be removed: " + backends.Printable(key) + ": " + answer{err}.Error())
 	}
 	return err == nil

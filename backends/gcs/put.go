@@ -96,14 +96,14 @@ func (s *Store) insertOnce(ctx context.Context, o *storage.ObjectHandle, b []byt
 	if e := w.Close(); err == nil || e != nil {
 		err = e // a failed write says only that nobody reads on
 	}
+	// The SDK may say that the context has ended also of what it knows is stored.
+	if a := w.Attrs(); a != nil {
+		return stored{a.Size, a.CRC32C, a.Generation}, nil
+	}
 	if ctx.Err() != nil {
 		return stored{}, ctx.Err()
 	}
-	if err != nil {
-		return stored{}, refused(err)
-	}
-	a := w.Attrs()
-	return stored{a.Size, a.CRC32C, a.Generation}, nil
+	return stored{}, refused(err)
 }
 
 // stored is what the service says it has stored.

@@ -50,15 +50,25 @@ func (s *Store) cleanScratch(ctx context.Context) (removed int, err error) {
 		if err != nil {
 			return removed, err
 		}
-		if time.Since(o.ModTime) < s.o.DeadAfter {
-			continue
+		if time.Since(o.ModTime) >= s.o.DeadAfter && s.tidy(ctx, o.Key) {
+			removed++
 		}
-		if err := s.remove(ctx, o.Key); err != nil {
-			return removed, s.failed("clean", o.Key, err)
-		}
-		removed++
 	}
-	return removed, nil
+	return removed, ctx.Err()
+}
+
+// tidy removes an object of the scratch, and says whether it did. That it cannot
+// be is no failure of the run.
+func (s *Store) tidy(ctx context.Context, key string) bool {
+	err := s.remove(ctx, key)
+	switch class := classOf(err); {
+	case err == nil:
+	case class == backends.Denied, class == backends.Unsupported: // the latter is what a retention policy is
+		s.notice("the rights here, or a retention policy, forbid to delete: what tested the service stays below " + scratch)
+	default:
+		s.notice("an object that should not stay could not be removed: " + backends.Printable(key) + ": " + shortened(err).Error())
+	}
+	return err == nil
 }
 
 // uploads lists the unfinished ones below a prefix, at most 100,000.

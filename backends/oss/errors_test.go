@@ -13,6 +13,7 @@ import (
 	sdk "github.com/aliyun/alibabacloud-oss-go-sdk-v2/oss"
 
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/backends/backendtest"
 )
 
 func TestClasses(t *testing.T) {
@@ -74,3 +75,5 @@ func TestDelays(t *testing.T) {
 		t.Errorf("%v in all", all)
 	}
 }
+
+func TestTimeouts(t *testing.T) { backendtest.CheckTimeouts(t, classOf) }

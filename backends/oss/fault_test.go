@@ -371,6 +371,59 @@ func TestWhatIsAskedFor(t *testing.T) {
 	}
 }
 
+// TestRetention: where nothing is overwritten or deleted a store opens, and
+// cleans with a notice.
+func TestRetention(t *testing.T) {
+	server := servers.OSS(t)
+	server.Bucket(t, "retained")
+	o, n := optionsOf(server, "retained"), &notices{}
+	o.DeadAfter, o.Notice = time.Nanosecond, n.add
+	var mu sync.Mutex
+	there := map[string]bool{}
+	server.Fake.Meet(func(w http.ResponseWriter, r *http.Request, op string, _ http.Handler) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if op == "DeleteObject" || op == "PutObject" && there[r.URL.Path] {
+			fakeoss.Refuse(w, r, 409, "FileImmutable", "The object you specified is immutable: "+r.URL.Path)
+			return true
+		}
+		there[r.URL.Path] = op == "PutObject"
+		return false
+	})
+	open(t, o).Close()
+	s := open(t, o)
+	defer s.Close()
+	time.Sleep(1100 * time.Millisecond) // the service's times are whole seconds
+	if removed, err := s.Clean(t.Context(), nil); removed != 0 || err != nil {
+		t.Errorf("%d removed: %v", removed, err)
+	}
+	if len(n.all) != 2 || !n.has("forbid") { // one a store
+		t.Errorf("%q", n.all)
+	}
+}
+
+// TestAbortedAgain: a part that the service was taking when the run was
+// interrupted may come after the abortion.
+func TestAbortedAgain(t *testing.T) {
+	f, s, n := faulty(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	meet(f, "UploadPart", 2, 1, func(http.ResponseWriter, *http.Request, http.Handler) {
+		cancel()
+		panic(http.ErrAbortHandler)
+	})
+	b := newBlob(1, 3*partSize)
+	if _, err := s.Put(ctx, b.key, b.Content); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	if seen := f.Counted(); seen["AbortMultipartUpload"] != 2 {
+		t.Errorf("aborted %d times", seen["AbortMultipartUpload"])
+	}
+	if left := f.Uploads("faults"); left != nil || len(n.all) > 0 {
+		t.Errorf("left: %q, told: %q", left, n.all)
+	}
+}
+
 // TestArchived: what cannot be read says what to do.
 func TestArchived(t *testing.T) {
 	f, s, _ := faulty(t, nil)
@@ -389,6 +442,33 @@ func TestArchived(t *testing.T) {
 	_, err := s.Open(t.Context(), b.key, 0)
 	if backends.ClassOf(err) != backends.Unsupported || !strings.Contains(err.Error(), "restore it first") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestTexts: the service packs what is text for who accepts that, and then says
+// no length.
+func TestTexts(t *testing.T) {
+	f, s, _ := faulty(t, nil)
+	f.Meet(func(w http.ResponseWriter, r *http.Request, op string, forward http.Handler) bool {
+		if op != "PutObject" {
+			return false
+		}
+		r.Header.Set("Content-Type", "application/json")
+		forward.ServeHTTP(w, r)
+		return true
+	})
+	b := newBlob(1, 5000)
+	if _, err := s.Put(t.Context(), b.key, b.Content); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, s, b)
+	body, err := s.Open(t.Context(), b.key, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	if body.Object.Size != 5000 {
+		t.Errorf("it has %d bytes", body.Object.Size)
 	}
 }
 

@@ -60,7 +60,7 @@ func (s *Store) putParts(ctx context.Context, key string, c backends.Content) er
 		err = ended(ctx, err)
 		gone := hasCode(err, "NoSuchUpload") // of a key it would be NotFound
 		if u.Token != "" && (gone || !u.Keep(err, classOf(err))) {
-			s.abort(ctx, u.key, u.Token)
+			parts.Abandon(ctx, func() { s.abort(ctx, u.key, u.Token) })
 		}
 		if gone && ctx.Err() == nil {
 			return backends.Refuse(backends.Transient, "somebody aborted the upload")

@@ -136,25 +136,26 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
-// probe puts an object, and then the same one with a wrong MD5.
+func newProbe() string { return probePrefix + strings.ToLower(rand.Text()) }
+
+// probe puts an object, and then another with a wrong MD5. That has a key of its
+// own: a retention policy forbids to write over the first.
 func (s *Store) probe(ctx context.Context) error {
-	key := probePrefix + strings.ToLower(rand.Text())
+	key := newProbe()
 	content := []byte("regferry asks here whether the store refuses wrong checksums\n")
 	out, err := s.putObject(ctx, key, content, contentMD5(content))
 	if err != nil {
 		return ended(ctx, err)
 	}
-	defer func() {
-		if err := s.remove(ctx, key); err != nil {
-			s.notice("an object that should not stay could not be removed: " + backends.Printable(key) + ": " + shortened(err).Error())
-		}
-	}()
+	defer s.tidy(ctx, key)
 	if crc := strconv.FormatUint(crc64.Checksum(content, ecma), 10); sdk.ToString(out.HashCRC64) != crc {
 		return backends.Refuse(backends.Unsupported, "the service does not say which CRC64 (x-oss-hash-crc64ecma) it has stored, as OSS does: nothing that is written could be proved")
 	}
 	s.d.etags.Learn(content, sdk.ToString(out.ETag), plain(out.Headers))
+	key = newProbe()
 	_, err = s.putObject(ctx, key, content, contentMD5(nil))
 	if err == nil {
+		s.tidy(ctx, key)
 		return backends.Refuse(backends.Unsupported, "the service accepts a wrong Content-MD5, as OSS does not: nothing that is written could be proved")
 	}
 	if classOf(err) == backends.Corrupt {

@@ -1,8 +1,10 @@
 package parts
 
 import (
+	"context"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/regferry/regferry/backends"
 )
@@ -33,6 +35,20 @@ func ClassOfStatus(status int) backends.Class {
 		return backends.Transient
 	}
 	return backends.Unknown
+}
+
+// abortAgain is more than a service needs to notice that a connection is cut.
+const abortAgain = 50 * time.Millisecond
+
+// Abandon aborts an upload, and once more where the context has ended: a part
+// that the service was taking then may come after the abortion, and stays or
+// begins the upload anew. The manuals of S3 and OSS have it aborted again.
+func Abandon(ctx context.Context, abort func()) {
+	abort()
+	if ctx.Err() != nil {
+		time.Sleep(abortAgain)
+		abort()
+	}
 }
 
 // Root is a root directory as a prefix of keys: it ends in a slash, or is

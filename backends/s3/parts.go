@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/md5"
 	"fmt"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -43,9 +42,6 @@ func (o *Options) partSize(size int64) int64 {
 	return max(o.PartSize, (least+mib-1)/mib*mib)
 }
 
-// abortAgain is more than a service needs to notice that a connection is cut.
-const abortAgain = 50 * time.Millisecond
-
 func (s *Store) putParts(ctx context.Context, key string, c backends.Content) error {
 	u, err := s.resume(ctx, key, c)
 	if err != nil {
@@ -62,13 +58,7 @@ func (s *Store) putParts(ctx context.Context, key string, c backends.Content) er
 	if err != nil {
 		gone := hasCode(err, "NoSuchUpload") // of a key it would be NotFound
 		if u.Token != "" && (gone || !u.Keep(err, classOf(err))) {
-			s.abort(ctx, u.key, u.Token)
-			if ctx.Err() != nil {
-				// A part that the service was taking may come after the abortion, and
-				// begins the upload anew: the API's manual has it aborted again.
-				time.Sleep(abortAgain)
-				s.abort(ctx, u.key, u.Token)
-			}
+			parts.Abandon(ctx, func() { s.abort(ctx, u.key, u.Token) })
 		}
 		if gone {
 			return backends.Refuse(backends.Transient, "somebody aborted the upload")

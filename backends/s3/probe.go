@@ -42,10 +42,11 @@ func (p proof) String() string {
 	return strings.Join(names, ", ")
 }
 
-// probe puts an object, and then the same one with a wrong claim after the
-// other. Where these are accepted nothing has changed.
+func newProbe() string { return probePrefix + strings.ToLower(rand.Text()) }
+
+// probe puts an object, and then others with a wrong claim after the other.
 func (s *Store) probe(ctx context.Context) error {
-	key := probePrefix + strings.ToLower(rand.Text())
+	key := newProbe()
 	content := []byte("regferry asks here whether the store refuses wrong checksums\n")
 	right := hashOf(content)
 	wrong := hashOf(right)
@@ -60,15 +61,15 @@ func (s *Store) probe(ctx context.Context) error {
 	defer s.remove(ctx, key)
 	s.etags.Learn(content, aws.ToString(out.ETag), plain(out.ServerSideEncryption, out.SSECustomerAlgorithm))
 	if !without {
-		if s.proof.sum, err = s.refuses(ctx, key, content, claim{payload: right, sum: wrong}); err != nil {
+		if s.proof.sum, err = s.refuses(ctx, content, claim{payload: right, sum: wrong}); err != nil {
 			return err
 		}
 	}
-	if s.proof.payload, err = s.refuses(ctx, key, content, claim{payload: wrong}); err != nil || s.proof.any() {
+	if s.proof.payload, err = s.refuses(ctx, content, claim{payload: wrong}); err != nil || s.proof.any() {
 		return err
 	}
 	bad := md5.Sum(right)
-	if s.proof.md5, err = s.refuses(ctx, key, content, claim{payload: right, md5: bad[:]}); err == nil && !s.proof.any() {
+	if s.proof.md5, err = s.refuses(ctx, content, claim{payload: right, md5: bad[:]}); err == nil && !s.proof.any() {
 		s.notice("the store refuses no wrong checksum of any kind: each object is read again after it is written")
 	}
 	return err
@@ -76,9 +77,14 @@ func (s *Store) probe(ctx context.Context) error {
 
 // refuses says whether the store refuses a wrong claim. As the right one was
 // accepted, 403 is a refusal, too: of a signature made over another hash than
-// that of what came.
-func (s *Store) refuses(ctx context.Context, key string, content []byte, c claim) (bool, error) {
+// that of what came. Each claim has a key of its own, since where nothing may be
+// overwritten a second write is refused whatever it claims.
+func (s *Store) refuses(ctx context.Context, content []byte, c claim) (bool, error) {
+	key := newProbe()
 	_, err := s.putObject(ctx, key, content, c)
+	if err == nil {
+		s.remove(ctx, key)
+	}
 	if classOf(err) == backends.Corrupt || hasStatus(err, http.StatusBadRequest, http.StatusForbidden) {
 		return true, nil
 	}

@@ -27,6 +27,7 @@ type lax struct {
 	checks  string // of: sum payload md5 noheader
 	kms     bool   // ETags are no MD5
 	spoils  bool   // keeps another byte
+	retains bool   // forbids to overwrite
 	md5s    int    // requests that had a Content-MD5
 	mu      sync.Mutex
 	objects map[string][]byte
@@ -42,6 +43,10 @@ func (l *lax) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodPut:
 		if code := l.refuses(r.Header, b); code != "" {
 			says(http.StatusBadRequest, code)(w, r)
+			return
+		}
+		if l.retains && l.objects[r.URL.Path] != nil {
+			says(http.StatusForbidden, "AccessDenied")(w, r)
 			return
 		}
 		b = bytes.Clone(b)
@@ -138,6 +143,16 @@ func TestProof(t *testing.T) {
 			case spoils && len(l.objects) > 0:
 				t.Errorf("%q: what is wrong stays", c.checks)
 			}
+		}
+	}
+}
+
+// TestProofWhereNothingIsOverwritten: that a second write is refused is no
+// comparison.
+func TestProofWhereNothingIsOverwritten(t *testing.T) {
+	for checks, want := range map[string]string{"": "nothing, so objects are read back", "md5": "Content-MD5", "payload": "signed payload"} {
+		if got := openLax(t, &lax{checks: checks, retains: true}, &notices{}).Proof(); got != want {
+			t.Errorf("%q proves %q, want %q", checks, got, want)
 		}
 	}
 }

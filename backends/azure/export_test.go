@@ -1,0 +1,4 @@
+package azure
+
+// CheckKey is for tests: there is no service at hand that changes names.
+var CheckKey = checkKey

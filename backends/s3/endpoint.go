@@ -29,8 +29,9 @@ func (o Options) Configured(ctx context.Context) (Options, error) {
 
 // AddressOf is the address of AWS in a region, for a client that knows no
 // region of that name: https://s3.eu-south-2.amazonaws.com.
-func AddressOf(ctx context.Context, region string) (string, error) {
-	e, err := s3.NewDefaultEndpointResolverV2().ResolveEndpoint(ctx, s3.EndpointParameters{Region: &region})
+func AddressOf(region string) (string, error) {
+	// The context is for resolvers that ask somebody.
+	e, err := s3.NewDefaultEndpointResolverV2().ResolveEndpoint(context.Background(), s3.EndpointParameters{Region: &region})
 	if err != nil {
 		return "", fmt.Errorf("the region %q has no address: %w", region, err)
 	}

@@ -56,7 +56,7 @@ func TestAddressOf(t *testing.T) {
 	for region, want := range map[string]string{
 		"eu-south-2": "https://s3.eu-south-2.amazonaws.com", "cn-south-9": "https://s3.cn-south-9.amazonaws.com.cn", "not a name": "",
 	} {
-		got, err := AddressOf(t.Context(), region)
+		got, err := AddressOf(region)
 		if got != want || (err == nil) != (want != "") {
 			t.Errorf("%s: %q, %v, want %q", region, got, err, want)
 		}

@@ -19,7 +19,7 @@ type Preflight struct {
 	Source, Destination Side
 	Need                Need
 	Rate                float64       // bytes a second that the source was read with, for a moment; 0: not tried
-	Estimate            time.Duration // of a migration, rounded to what is known; 0: not known
+	Estimate            time.Duration // of a migration, rounded to what is known; 0: not known, as where sizes are not
 }
 
 // Side is what one store says of itself.
@@ -37,6 +37,7 @@ type Need struct {
 	Missing, ToWrite int64 // objects and bytes that the destination has not, or with another size
 	Directories      int64 // that a volume needs for the missing ones
 	Unsized          int64 // objects at the source whose size no listing tells
+	Unknown          int64 // those of them that are missing: ToWrite lacks their bytes
 }
 
 // TooSmall says that the destination is known to have no room for what is
@@ -90,6 +91,9 @@ func Check(ctx context.Context, src backends.ReadStore, dst backends.Store, work
 	if p.Rate, err = readRate(ctx, src, workers, lasting); err != nil {
 		return p, backends.At(backends.Source, err)
 	}
+	if p.Need.Unknown > 0 {
+		return p, nil
+	}
 	if p.Rate > 0 {
 		p.Estimate = time.Duration(float64(p.Need.ToWrite) / p.Rate * float64(time.Second))
 	}
@@ -119,6 +123,7 @@ func need(ctx context.Context, src, dst backends.ReadStore, workers int) (all Ne
 	err = g.Wait()
 	for _, n := range needs {
 		all.Objects, all.Bytes, all.Unsized = all.Objects+n.Objects, all.Bytes+n.Bytes, all.Unsized+n.Unsized
+		all.Unknown += n.Unknown
 		all.Missing, all.ToWrite, all.Directories = all.Missing+n.Missing, all.ToWrite+n.ToWrite, all.Directories+n.Directories
 	}
 	return all, err
@@ -163,6 +168,9 @@ func (n *counting) add(p verify.Pair) {
 		n.Unsized++
 	}
 	if p.Dst == nil || p.Src.Size >= 0 && p.Dst.Size >= 0 && p.Dst.Size != p.Src.Size {
+		if p.Src.Size < 0 {
+			n.Unknown++
+		}
 		n.Missing++
 		n.ToWrite += size
 		n.Directories += directories

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"iter"
 	"path/filepath"
 	"testing"
 	"time"
@@ -124,6 +125,39 @@ func TestCheckFails(t *testing.T) {
 		_, err := Check(t.Context(), src, dst, 4, time.Minute)
 		if !errors.Is(err, broken) || backends.SideOf(err) != c.side {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Where sizes of what is missing are in no listing, no time is made up of the
+// others. What the destination has already does not matter.
+func TestCheckWithoutSizes(t *testing.T) {
+	from, made := tiny(t)
+	src, dst := sizeless{reader(t, from)}, memory(t)
+	p, err := Check(t.Context(), src, dst, 4, time.Minute)
+	if err != nil || p.Need.Unknown != int64(len(made.Blobs)) || p.Need.Unsized != p.Need.Unknown || p.Need.ToWrite <= 0 || p.Need.ToWrite >= made.Bytes || p.Rate <= 0 || p.Estimate != 0 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if _, err := Run(t.Context(), reader(t, from), dst, quick()); err != nil {
+		t.Fatal(err)
+	}
+	if p, err = Check(t.Context(), src, dst, 4, time.Minute); err != nil || p.Need.Unknown != 0 || p.Need.Unsized != int64(len(made.Blobs)) || p.Need.Missing != 0 {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+// sizeless is Swift with what registry 2.8 writes in segments.
+type sizeless struct{ backends.ReadStore }
+
+func (s sizeless) List(ctx context.Context, prefix, after string) iter.Seq2[backends.Object, error] {
+	return func(yield func(backends.Object, error) bool) {
+		for o, err := range s.ReadStore.List(ctx, prefix, after) {
+			if layout.Parse(o.Key).Kind == layout.Blob {
+				o.Size = -1
+			}
+			if !yield(o, err) {
+				return
+			}
 		}
 	}
 }

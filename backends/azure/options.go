@@ -102,6 +102,15 @@ func (o Options) Identity() string {
 	return o.location(root)
 }
 
+// Address is the account, as far as it is named, and the URL of its blobs that a
+// store with these options asks.
+func (o Options) Address() (account, serviceURL string) {
+	if filled, err := o.withDefaults(); err == nil {
+		o = filled
+	}
+	return o.Account, o.ServiceURL
+}
+
 // Nested says whether one of two registries would lie in the other. A registry
 // has docker below its root, and this program .regferry.
 func Nested(a, b Options) bool {

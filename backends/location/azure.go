@@ -81,7 +81,11 @@ func azurePlace(p *params) (place, error) {
 		version = "3"
 	}
 	if version == "2.8" && o.Prefix != "" {
-		p.warn("%s is not read by registry 2.8, whose tree is at the top of the container, but it is used here", p.field("rootdirectory"))
+		p.warn("%s is not read by registry 2.8, whose tree is at the top of the container, and not used here either", p.field("rootdirectory"))
+		o.Prefix = ""
+	}
+	if _, given := p.values["realm"]; version == "2.8" && given && p.values["realm"] == nil && p.facts.Kind == kindDistribution {
+		p.wrong("realm", "has no value, and registry 2.8 makes the text <nil> of that, which is part of the host that it asks: leave the line out")
 	}
 	if err := azureLogin(p, &o); err != nil {
 		return nil, err

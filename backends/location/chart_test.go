@@ -32,8 +32,8 @@ func TestMSR(t *testing.T) {
 		"{}": volume{dir: "/storage", claim: msrClaim},
 		"{backend: persistentVolume, persistentVolume: {storageClass: nfs, accessMode: ReadWriteMany, size: 5Gi}}":           volume{dir: "/storage", claim: msrClaim},
 		"{backend: '', persistentVolume: {storageClassName: nfs, accessModes: [ReadWriteMany], accessMode: ReadWriteMany}}":  volume{dir: "/storage", claim: msrClaim},
-		"{backend: s3, persistentVolume: {size: 5Gi}, s3: {region: r, bucket: b, accesskey: k, secretkey: s, v4auth: true}}": s3Bucket{s3.Options{Bucket: "b", Region: "r", AccessKeyID: "k", SecretAccessKey: "s"}},
-		"{backend: s3, s3: {region: r, bucket: b}, azure: {accountname: x}, somethingElse: 1}":                               s3Bucket{Options: s3.Options{Bucket: "b", Region: "r"}},
+		"{backend: s3, persistentVolume: {size: 5Gi}, s3: {region: r, bucket: b, accesskey: k, secretkey: s, v4auth: true}}": s3OfFile(s3.Options{Bucket: "b", Region: "r", AccessKeyID: "k", SecretAccessKey: "s"}),
+		"{backend: s3, s3: {region: r, bucket: b}, azure: {accountname: x}, somethingElse: 1}":                               s3OfFile(s3.Options{Bucket: "b", Region: "r"}),
 		"{backend: azure, azure: {accountname: acc, accountkey: a2V5, container: con}}":                                      azureContainer{azure.Options{Account: "acc", Container: "con", Credentials: azure.Credentials{Key: "a2V5"}}, "2.8"},
 		"{backend: gcs, gcs: {bucket: b, keyfile: /k}}":                                                                      gcsBucket{gcs.Options{Bucket: "b", KeyFile: "/k"}},
 		"{backend: swift, swift: {authurl: 'https://k/v3', username: u, password: p, container: c, tenantid: t}}":            swiftContainer{swift.Options{AuthURL: "https://k/v3", Username: "u", Password: "p", Container: "c", TenantID: "t"}},
@@ -141,7 +141,7 @@ func TestHarbor(t *testing.T) {
 	for text, want := range map[string]place{
 		"{}": volume{dir: "/storage", claim: harborClaim},
 		"{type: filesystem, filesystem: {rootdirectory: /data, maxthreads: 100}}": volume{dir: "/data", claim: harborClaim},
-		"{type: s3, disableredirect: true, s3: {existingSecret: '', region: us-west-1, bucket: b, accesskey: k, secretkey: s, regionendpoint: 'http://h', chunksize: '5242880', skipverify: false, multipartcopychunksize: '33554432'}}": s3Bucket{s3.Options{Bucket: "b", Region: "us-west-1", Endpoint: "http://h", PathStyle: true, AccessKeyID: "k", SecretAccessKey: "s"}},
+		"{type: s3, disableredirect: true, s3: {existingSecret: '', region: us-west-1, bucket: b, accesskey: k, secretkey: s, regionendpoint: 'http://h', chunksize: '5242880', skipverify: false, multipartcopychunksize: '33554432'}}": s3OfFile(s3.Options{Bucket: "b", Region: "us-west-1", Endpoint: "http://h", PathStyle: true, AccessKeyID: "k", SecretAccessKey: "s"}),
 		"{type: azure, azure: {accountname: acc, accountkey: a2V5, container: con, existingSecret: ''}}":                                                                                                                                 azureContainer{azure.Options{Account: "acc", Container: "con", Credentials: azure.Credentials{Key: "a2V5"}}, "2.8"},
 		"{type: gcs, gcs: {bucket: b, encodedkey: " + encoded + ", useWorkloadIdentity: false}}":                                                                                                                                         gcsBucket{gcs.Options{Bucket: "b", Credentials: gcs.Credentials(googleKey)}},
 		"{type: gcs, gcs: {bucket: b, encodedkey: base64-encoded-json-key-file, useWorkloadIdentity: true}}":                                                                                                                             gcsBucket{gcs.Options{Bucket: "b"}},
@@ -191,6 +191,24 @@ func TestHarborRefuses(t *testing.T) {
 	}
 }
 
+// A part of a claim that Harbor mounts is warned of, unless it is what is named.
+func TestHarborSubPath(t *testing.T) {
+	bare(t)
+	raw := written(t, "persistence: {persistentVolumeClaim: {registry: {existingClaim: c, subPath: images/harbor/}}}")
+	for mount, want := range map[string]string{
+		"": "at /storage, or, where all of it is mounted there, give /storage/images/harbor", "/mnt": "give /mnt/images/harbor", "/mnt/other-images/harbor/x": "give ",
+		"/mnt/myimages/harbor": "give ", "/mnt/images/harbor": "", "images/harbor/": "",
+	} {
+		f, err := Opener{Environ: []string{}, Mount: mount}.Facts(raw)
+		if err != nil || len(f.Warnings) != map[bool]int{true: 1}[want != ""] || want != "" && !strings.Contains(f.Warnings[0], want) {
+			t.Errorf("%s: %q, %v", mount, f.Warnings, err)
+		}
+	}
+	if _, err := hermetic.Facts(written(t, "persistence: {persistentVolumeClaim: {registry: {subPath: [x]}}}")); err == nil || !strings.Contains(err.Error(), "registry.subPath is a list") {
+		t.Errorf("%v", err)
+	}
+}
+
 // Secrets are given as Kubernetes mounts them: a directory with a file for each
 // key, which is a link to a link.
 func TestSecrets(t *testing.T) {
@@ -215,7 +233,8 @@ func TestSecrets(t *testing.T) {
 	})
 	mount("all/s3", map[string]string{"REGISTRY_STORAGE_S3_ACCESSKEY": "k", "REGISTRY_STORAGE_S3_SECRETKEY": "s"})
 	mount("plain", map[string]string{"accesskey": "k", "secretkey": "s"})
-	wantS3 := s3Bucket{s3.Options{Bucket: "b", Region: "r", AccessKeyID: "k", SecretAccessKey: "s"}}
+	mount("azure", map[string]string{"accountkey": "a2V5"})
+	wantS3 := s3OfFile(s3.Options{Bucket: "b", Region: "r", AccessKeyID: "k", SecretAccessKey: "s"})
 	for _, c := range []struct {
 		secrets, text string
 		want          place
@@ -224,12 +243,15 @@ func TestSecrets(t *testing.T) {
 		{"all", chart("{type: s3, s3: {bucket: b, region: r, existingSecret: s3}}"), wantS3},
 		{"plain", values("{backend: s3, s3: {bucket: b, region: r}}"), wantS3},
 		{"one", resource("{backend: s3, s3: {bucket: b, region: r}}"), wantS3},
+		{"one", "storage: {s3: {bucket: b, region: r}}", wantS3},
+		{"plain", "storage: {s3aws: {bucket: b, region: r}}", wantS3},
+		{"azure", "storage: {azure: {accountname: acc, container: con}}", azureContainer{azure.Options{Account: "acc", Container: "con", Credentials: azure.Credentials{Key: "a2V5"}}, "2.8"}},
 		{"one", chart("{type: azure, azure: {accountname: acc, container: con, existingSecret: x}}"), azureContainer{azure.Options{Account: "acc", Container: "con", Credentials: azure.Credentials{Key: "a2V5"}}, "2.8"}},
 		{"one", chart("{type: gcs, gcs: {bucket: b, existingSecret: x}}"), gcsBucket{gcs.Options{Bucket: "b", Credentials: gcs.Credentials(googleKey)}}},
 		{"one", chart("{type: swift, swift: {authurl: 'https://k/v3', username: u, container: c, tenant: t, existingSecret: x}}"), swiftContainer{swift.Options{AuthURL: "https://k/v3", Username: "u", Password: "p", Container: "c", Tenant: "t"}}},
 		{"one", chart("{type: oss, oss: {accesskeyid: i, region: r, bucket: bkt, existingSecret: x}}"), ossBucket{oss.Options{Bucket: "bkt", Region: "r", AccessKeyID: "i", AccessKeySecret: "s"}}},
 	} {
-		got, err := Opener{Secrets: filepath.Join(dir, c.secrets)}.parse(written(t, c.text))
+		got, err := Opener{Environ: []string{}, Secrets: filepath.Join(dir, c.secrets)}.parse(written(t, c.text))
 		if err != nil {
 			t.Errorf("%s: %v", c.text, err)
 			continue

@@ -18,7 +18,7 @@ type Facts struct {
 	DeleteEnabled   bool // manifests can be deleted
 	UploadPurging   bool // the registry itself removes old uploads, even when it is read-only
 
-	Ignored   []string // parameters that say nothing of where the storage is
+	Ignored   []string // parameters that are not used here, so a configuration made from the file has none of them
 	Overrides []string // variables of the environment that counted
 	Warnings  []string // sentences for the operator
 }

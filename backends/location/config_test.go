@@ -19,6 +19,12 @@ import (
 // hermetic has no variables.
 var hermetic = Opener{Environ: []string{}}
 
+// s3OfFile is a bucket as a file names it: AWS unless it has an endpoint.
+func s3OfFile(o s3.Options) s3Bucket {
+	o.OnlyAWS = o.Endpoint == ""
+	return s3Bucket{Options: o}
+}
+
 func written(t testing.TB, text string) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "config.yml")
@@ -65,12 +71,15 @@ func TestDistribution(t *testing.T) {
 		{"version: 0.1\nstorage: {filesystem: {rootdirectory: /r, maxthreads: 100}}", volume{dir: "/r"}, nil},
 		{"version: 0.1\nstorage: filesystem", volume{dir: "/var/lib/registry"}, nil},
 		{"version: 0.1\nstorage:\n  filesystem:\n  delete: {enabled: true}", volume{dir: "/var/lib/registry"}, nil},
-		{"storage: {s3: {bucket: b, region: r, accesskey: k, secretkey: s}}", s3Bucket{s3.Options{Bucket: "b", Region: "r", AccessKeyID: "k", SecretAccessKey: "s"}}, nil},
-		{"storage: {s3aws: {bucket: b, region: r, rootdirectory: /x, chunksize: '10485760', keyid: k}}", s3Bucket{Options: s3.Options{Bucket: "b", Region: "r", Prefix: "/x"}}, nil},
-		{"storage: {s3: {bucket: b, region: r, regionendpoint: 'h:1', secure: false, v4auth: 'true', storageclass: none}}", s3Bucket{Options: s3.Options{Bucket: "b", Region: "r", Endpoint: "http://h:1", PathStyle: true}}, nil},
-		{"storage: {s3: {bucket: b, region: r, regionendpoint: 'https://h', forcepathstyle: false, loglevel: off, encrypt: true, keyid: k}}", s3Bucket{Options: s3.Options{Bucket: "b", Region: "r", Endpoint: "https://h", Encrypt: true, KeyID: "k"}}, nil},
-		{"storage: {s3: {bucket: b, accesskey: '${K}', secretkey: 's'}}", s3Bucket{s3.Options{Bucket: "b", AccessKeyID: "${K}", SecretAccessKey: "s"}}, nil},
-		{"storage: {s3: {bucket: 0123, region: 12345678901234567}}", s3Bucket{Options: s3.Options{Bucket: "83", Region: "12345678901234567"}}, nil}, // YAML 1.1
+		{"storage: {s3: {bucket: b, region: r, accesskey: k, secretkey: s}}", s3OfFile(s3.Options{Bucket: "b", Region: "r", AccessKeyID: "k", SecretAccessKey: "s"}), nil},
+		{"storage: {s3aws: {bucket: b, region: r, rootdirectory: /x, chunksize: '10485760', keyid: k}}", s3OfFile(s3.Options{Bucket: "b", Region: "r", Prefix: "/x"}), nil},
+		{"storage: {s3: {bucket: b, region: r, regionendpoint: 'h:1', secure: false, v4auth: 'true', storageclass: none}}", s3Bucket{Options: s3.Options{Bucket: "b", Region: "r", Endpoint: "http://h:1", PathStyle: true}, classless: true}, nil},
+		{"storage: {s3: {bucket: b, region: r, regionendpoint: 'https://h', forcepathstyle: false, loglevel: off, encrypt: true, keyid: k}}", s3OfFile(s3.Options{Bucket: "b", Region: "r", Endpoint: "https://h", Encrypt: true, KeyID: "k"}), nil},
+		{"storage: {s3: {bucket: b, accesskey: '${K}', secretkey: 's'}}", s3OfFile(s3.Options{Bucket: "b", AccessKeyID: "${K}", SecretAccessKey: "s"}), nil},
+		{"storage: {s3: {bucket: 0123, region: 12345678901234567}}", s3OfFile(s3.Options{Bucket: "83", Region: "12345678901234567"}), nil}, // YAML 1.1
+		{"storage: {azure: {accountname: acc, accountkey: a2V5, container: con, rootdirectory: /x}}", azureContainer{azure.Options{Account: "acc", Container: "con", Credentials: azure.Credentials{Key: "a2V5"}}, "2.8"}, nil},
+		{"storage: {gcs: {bucket: b, rootdirectory: '<nil>'}}", gcsBucket{gcs.Options{Bucket: "b", Prefix: "<nil>"}}, nil},
+		{"storage:\n  s3:\n    bucket: b\n    rootdirectory:", s3OfFile(s3.Options{Bucket: "b"}), nil},
 		{"storage: {azure: {accountname: acc, accountkey: a2V5, container: con, realm: r.de}}", azureContainer{azure.Options{Account: "acc", Container: "con", Realm: "r.de", Credentials: azure.Credentials{Key: "a2V5"}}, "2.8"}, nil},
 		{"storage: {azure: {AccountName: acc, accountkey: a2V5, container: con, credentials: {type: shared_key}, rootdirectory: /x, max_retries: 5, retry_delay: 100ms}}", azureContainer{azure.Options{Account: "acc", Container: "con", Prefix: "/x", Credentials: azure.Credentials{Key: "a2V5"}}, "3"}, nil},
 		{"storage: {azure: {accountname: acc, container: con, credentials: {type: client_secret, tenantid: t, clientid: c, secret: s}}}", azureContainer{azure.Options{Account: "acc", Container: "con", Credentials: azure.Credentials{TenantID: "t", ClientID: "c", ClientSecret: "s"}}, "3"}, nil},
@@ -79,19 +88,23 @@ func TestDistribution(t *testing.T) {
 		{"storage: {gcs: {bucket: b, credentials: {type: service_account, private_key: k}}}", gcsBucket{gcs.Options{Bucket: "b", Credentials: gcs.Credentials(`{"private_key":"k","type":"service_account"}`)}}, nil},
 		{"storage: {swift: {Username: u, password: p, authURL: 'https://k/v3', container: C, tenant: 123, prefix: x, authversion: 3, insecureskipverify: true, tempurlmethods: [GET]}}", swiftContainer{swift.Options{Username: "u", Password: "p", AuthURL: "https://k/v3", Container: "C", Tenant: "123", Prefix: "x", AuthVersion: 3, InsecureSkipVerify: true}}, nil},
 		{"storage: {oss: {accesskeyid: i, accesskeysecret: s, region: oss-cn-x, bucket: bkt, internal: true, secure: false}}", ossBucket{oss.Options{Bucket: "bkt", Region: "oss-cn-x", AccessKeyID: "i", AccessKeySecret: "s", Internal: true, Insecure: true}}, nil},
-		{"a: &k {bucket: b, region: r}\nstorage:\n  s3:\n    <<: *k\n    region: over", s3Bucket{Options: s3.Options{Bucket: "b", Region: "over"}}, nil},
-		{"# nothing\n---\n---\nversion: 0.1\nstorage: {s3: {bucket: b, region: r}}\n...\n", s3Bucket{Options: s3.Options{Bucket: "b", Region: "r"}}, nil},
+		{"a: &k {bucket: b, region: r}\nstorage:\n  s3:\n    <<: *k\n    region: over", s3OfFile(s3.Options{Bucket: "b", Region: "over"}), nil},
+		{"# nothing\n---\n---\nversion: 0.1\nstorage: {s3: {bucket: b, region: r}}\n...\n", s3OfFile(s3.Options{Bucket: "b", Region: "r"}), nil},
 
 		// The environment.
-		{"storage: {s3: {bucket: b, region: r}}", s3Bucket{Options: s3.Options{Bucket: "c", Region: "r"}}, []string{"REGISTRY_STORAGE_S3_BUCKET=c", "REGISTRY_LOG_LEVEL=debug", "REGISTRY_STORAGES3=x", "OTHER=1"}},
-		{"storage: {s3: {bucket: b, region: r}}", s3Bucket{s3.Options{Bucket: "b", Region: "r", AccessKeyID: "k", SecretAccessKey: "s=t"}}, []string{"REGISTRY_STORAGE_S3_SECRETKEY=s=t", "REGISTRY_STORAGE_S3_ACCESSKEY=k"}},
+		{"storage: {s3: {bucket: b, region: r}}", s3OfFile(s3.Options{Bucket: "c", Region: "r"}), []string{"REGISTRY_STORAGE_S3_BUCKET=c", "REGISTRY_LOG_LEVEL=debug", "REGISTRY_STORAGES3=x", "OTHER=1"}},
+		{"storage: {s3: {bucket: b, region: r}}", s3OfFile(s3.Options{Bucket: "b", Region: "r", AccessKeyID: "k", SecretAccessKey: "s=t"}), []string{"REGISTRY_STORAGE_S3_SECRETKEY=s=t", "REGISTRY_STORAGE_S3_ACCESSKEY=k"}},
 		{"storage: {filesystem: {rootdirectory: /r}}", volume{dir: "/var/lib/registry"}, []string{"REGISTRY_STORAGE=filesystem"}},
-		{"storage: {filesystem: {rootdirectory: /r}}", s3Bucket{Options: s3.Options{Bucket: "b", Region: "r"}}, []string{"REGISTRY_STORAGE_S3_REGION=r", "REGISTRY_STORAGE_S3_BUCKET=b", "REGISTRY_STORAGE=s3"}},
-		{"storage: {filesystem: {rootdirectory: /r}}", s3Bucket{Options: s3.Options{Bucket: "b", Region: "q"}}, []string{"REGISTRY_STORAGE={s3: {bucket: b, region: r}}", "REGISTRY_STORAGE_S3_REGION=q"}},
-		{"storage: {s3: {bucket: b, region: r}}", s3Bucket{Options: s3.Options{Bucket: "nn"}}, []string{"REGISTRY_STORAGE_S3={bucket: nn}"}},
-		{"storage:\n  s3:\n", s3Bucket{Options: s3.Options{Bucket: "b"}}, []string{"REGISTRY_STORAGE_S3_BUCKET=b"}},
-		{"storage: {s3: {bucket: b, region: r, regionendpoint: h}}", s3Bucket{Options: s3.Options{Bucket: "b", Region: "r", Endpoint: "http://h", PathStyle: true}}, []string{"REGISTRY_STORAGE_S3_SECURE=false"}},
+		{"storage: {filesystem: {rootdirectory: /r}}", s3OfFile(s3.Options{Bucket: "b", Region: "r"}), []string{"REGISTRY_STORAGE_S3_REGION=r", "REGISTRY_STORAGE_S3_BUCKET=b", "REGISTRY_STORAGE=s3"}},
+		{"storage: {filesystem: {rootdirectory: /r}}", s3OfFile(s3.Options{Bucket: "b", Region: "q"}), []string{"REGISTRY_STORAGE={s3: {bucket: b, region: r}}", "REGISTRY_STORAGE_S3_REGION=q"}},
+		{"storage: {s3: {bucket: b, region: r}}", s3OfFile(s3.Options{Bucket: "nn"}), []string{"REGISTRY_STORAGE_S3={bucket: nn}"}},
+		{"storage:\n  s3:\n", s3OfFile(s3.Options{Bucket: "b"}), []string{"REGISTRY_STORAGE_S3_BUCKET=b"}},
+		{"storage: {s3: {bucket: b, region: r, regionendpoint: h}}", s3OfFile(s3.Options{Bucket: "b", Region: "r", Endpoint: "http://h", PathStyle: true}), []string{"REGISTRY_STORAGE_S3_SECURE=false"}},
 		{"storage: {azure: {accountname: acc, container: con}}", azureContainer{azure.Options{Account: "acc", Container: "con", Credentials: azure.Credentials{TenantID: "t", ClientID: "c", ClientSecret: "s"}}, "3"}, []string{"REGISTRY_STORAGE_AZURE_CREDENTIALS_TYPE=client_secret", "REGISTRY_STORAGE_AZURE_CREDENTIALS_TENANTID=t", "REGISTRY_STORAGE_AZURE_CREDENTIALS_CLIENTID=c", "REGISTRY_STORAGE_AZURE_CREDENTIALS_SECRET=s", "REGISTRY_STORAGE_AZURE_MAX_RETRIES=3"}},
+		// What is meant for the other side's driver.
+		{"storage: {filesystem: {rootdirectory: /r}}", volume{dir: "/r"}, []string{"REGISTRY_STORAGE_S3_SECRETKEY=s", "REGISTRY_STORAGE_S3_ACCESSKEY=k", "REGISTRY_STORAGE_GCS={bucket: b}"}},
+		{"storage: {s3: {bucket: b, region: r}}", s3OfFile(s3.Options{Bucket: "b", Region: "r"}), []string{"REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=/x"}},
+		{"storage: {s3: {bucket: b, region: r}}", volume{dir: "/x"}, []string{"REGISTRY_STORAGE=filesystem", "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=/x", "REGISTRY_STORAGE_S3_SECRETKEY=s"}},
 		// A mapping of the file's own cannot be overridden in the registry.
 		{"storage: {azure: {accountname: acc, accountkey: a2V5, container: con, credentials: {type: shared_key}}}", azureContainer{azure.Options{Account: "acc", Container: "con", Credentials: azure.Credentials{Key: "a2V5"}}, "3"}, []string{"REGISTRY_STORAGE_AZURE_CREDENTIALS_TYPE=default_credentials"}},
 	} {
@@ -195,13 +208,13 @@ func TestEnvironmentRefuses(t *testing.T) {
 	bare(t)
 	raw := written(t, "storage: {s3: {bucket: b, region: r}}")
 	for env, want := range map[string]string{
-		"REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=/x": "the drivers filesystem and s3 (variables REGISTRY_STORAGE_*",
-		"REGISTRY_STORAGE_S3=hunter2":                  "REGISTRY_STORAGE_S3 is a text",
-		"REGISTRY_STORAGE=[hunter2]":                   "REGISTRY_STORAGE is a list",
-		"REGISTRY_STORAGE_S3_SECRETKEY=@hunter2":       "REGISTRY_STORAGE_S3_SECRETKEY is no YAML",
-		"REGISTRY_STORAGE_S3_BUKET=b":                  "storage.s3.buket is no parameter of s3, did you mean bucket?",
-		"REGISTRY_STORAGE_S3_REGION=[hunter2]":         "storage.s3.region is a list",
-		"REGISTRY_STORAGE_=hunter2":                    "REGISTRY_STORAGE_ is a text",
+		"REGISTRY_STORAGE_FILESYTEM_ROOTDIRECTORY=/x": "storage.filesytem is no driver and no other part of storage, did you mean filesystem?",
+		"REGISTRY_STORAGE_S3=hunter2":                 "REGISTRY_STORAGE_S3 is a text",
+		"REGISTRY_STORAGE=[hunter2]":                  "REGISTRY_STORAGE is a list",
+		"REGISTRY_STORAGE_S3_SECRETKEY=@hunter2":      "REGISTRY_STORAGE_S3_SECRETKEY is no YAML",
+		"REGISTRY_STORAGE_S3_BUKET=b":                 "storage.s3.buket is no parameter of s3, did you mean bucket?",
+		"REGISTRY_STORAGE_S3_REGION=[hunter2]":        "storage.s3.region is a list",
+		"REGISTRY_STORAGE_=hunter2":                   "REGISTRY_STORAGE_ is a text",
 	} {
 		_, err := Opener{Environ: []string{env}}.parse(raw)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
@@ -221,7 +234,7 @@ func TestFacts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if f.Driver != "s3" || !f.ReadOnly || !f.RedirectDisable || !f.DeleteEnabled || f.UploadPurging || len(f.Warnings) != 3 ||
-		!slices.Equal(f.Ignored, []string{"storage.s3aws.useragent"}) || !slices.Equal(f.Overrides, []string{"REGISTRY_STORAGE_S3AWS_REGION"}) {
+		!slices.Equal(f.Ignored, []string{"storage.s3aws.chunksize", "storage.s3aws.useragent", "storage.s3aws.v4auth"}) || !slices.Equal(f.Overrides, []string{"REGISTRY_STORAGE_S3AWS_REGION"}) {
 		t.Errorf("%+v", f)
 	}
 	if f, err := hermetic.Facts("s3://b"); err != nil || f.Kind != "" {
@@ -229,6 +242,73 @@ func TestFacts(t *testing.T) {
 	}
 	if f, err := hermetic.Facts(written(t, "storage: filesystem")); err != nil || f.ReadOnly || !f.UploadPurging {
 		t.Errorf("%+v, %v", f, err)
+	}
+}
+
+// Variables for a driver that the file does not have are named, and warned of.
+func TestVariablesOfAnotherDriver(t *testing.T) {
+	bare(t)
+	f, err := Opener{Environ: []string{"REGISTRY_STORAGE_S3_SECRETKEY=hunter2"}}.Facts(written(t, "storage: {filesystem: {rootdirectory: /r}}"))
+	if err != nil || len(f.Overrides) != 0 || len(f.Warnings) != 1 || !strings.HasSuffix(f.Warnings[0], "a registry from starting: REGISTRY_STORAGE_S3_SECRETKEY") {
+		t.Errorf("%+v, %v", f, err)
+	}
+}
+
+// Roots that a registry makes of what looks like none are refused with what it
+// makes: registry/storage/driver of 2.8.3 and 3.1.2 (fmt.Sprint of nil in gcs,
+// oss and filesystem; path.Join in filesystem; prefix + "/files" in swift).
+func TestRootsOfTheRegistry(t *testing.T) {
+	bare(t)
+	ossBase := "storage:\n  oss:\n    accesskeyid: i\n    accesskeysecret: hunter2\n    bucket: bkt\n    region: cn-x\n"
+	swiftBase := "authurl: 'https://k/v3', username: u, password: hunter2, container: c, tenant: t"
+	for _, c := range []struct {
+		text string
+		env  []string
+		want string
+	}{
+		{"storage:\n  gcs:\n    bucket: b\n    rootdirectory:\n", nil, "storage.gcs.rootdirectory has no value, in the file or in its variable, and the registry makes the text <nil> of that: its tree is below <nil>/; leave the line out"},
+		{"storage: {gcs: {bucket: b}}", []string{"REGISTRY_STORAGE_GCS_ROOTDIRECTORY="}, "its tree is below <nil>/"},
+		{"storage:\n  gcs:\n    bucket: b\n    keyfile: ~\n", nil, "there is no such file"},
+		{ossBase + "    rootdirectory:\n", nil, "storage.oss.rootdirectory has no value"},
+		{ossBase + "    endpoint:\n", nil, "it asks a host of that name"},
+		{"storage:\n  filesystem:\n    rootdirectory:\n", nil, "in a directory <nil> below the one it was started in"},
+		{"storage: filesystem", []string{"REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY="}, "in a directory <nil>"},
+		{"storage: {filesystem: {rootdirectory: ''}}", nil, "the registry's tree is at /docker, at the top of its file system: write /"},
+		{"storage: {swift: {prefix: registry/, " + swiftBase + "}}", nil, "storage.swift.prefix ends in a slash, so the registry's tree is at registry//files"},
+		{values("{backend: swift, swift: {prefix: /a/b//, " + swiftBase + "}}"), nil, "the registry's tree is at a/b//files"},
+		{"storage:\n  azure:\n    accountname: acc\n    accountkey: a2V5\n    container: con\n    realm:\n", nil, "storage.azure.realm has no value, and registry 2.8 makes the text <nil>"},
+		{chart("{filesystem: {rootdirectory: ''}}"), nil, "leave the line out for /storage"},
+		{chart("{filesystem: {rootdirectory: }}"), nil, "leave the line out for /storage"},
+	} {
+		_, err := Opener{Environ: append([]string{}, c.env...)}.parse(written(t, c.text))
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s %q: %v, want %q", c.text, c.env, err, c.want)
+		}
+	}
+	for _, text := range []string{ // which the registries read as nothing, or the chart leaves out
+		"storage: {swift: {prefix: /, " + swiftBase + "}}",
+		"storage: {azure: {accountname: acc, accountkey: a2V5, container: con, credentials: {type: shared_key}, realm: ~, rootdirectory: ~}}",
+		"storage: {azure: {accountname: acc, accountkey: a2V5, container: con, realm: ''}}",
+		"storage: {gcs: {bucket: b, rootdirectory: ''}}",
+		values("{backend: gcs, gcs: {bucket: b, rootdirectory: }}"),
+		chart("{type: gcs, gcs: {bucket: b, rootdirectory: }}"),
+	} {
+		if _, err := hermetic.parse(written(t, text)); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// A registry of version 2.8 has no root directory in Azure, so none is used.
+func TestAzureRootOf28(t *testing.T) {
+	bare(t)
+	raw := written(t, "storage: {azure: {accountname: acc, accountkey: a2V5, container: con, rootdirectory: /x}}")
+	f, err := hermetic.Facts(raw)
+	if err != nil || len(f.Warnings) != 1 || !strings.Contains(f.Warnings[0], "at the top of the container") {
+		t.Errorf("%+v, %v", f, err)
+	}
+	if id, err := hermetic.Identity(raw); err != nil || strings.Contains(id, "/x") {
+		t.Errorf("%q, %v", id, err)
 	}
 }
 
@@ -299,7 +379,7 @@ func FuzzConfig(f *testing.F) {
 		}
 		for _, to := range platforms {
 			if s, err := p.section(to); err == nil {
-				if _, err := to.write(s); err != nil {
+				if _, err := to.write(s, false); err != nil {
 					t.Error(err)
 				}
 			}

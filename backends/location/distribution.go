@@ -16,6 +16,8 @@ var siblings = []string{"cache", "delete", "maintenance", "redirect", "tag"}
 // made by the Opener, which knows where the volume is mounted.
 var filesystemSystem = system{driver: "filesystem", params: map[string]param{
 	"rootdirectory": {text, used}, "maxthreads": {number, ignored},
+}, blank: map[string]string{
+	"rootdirectory": "its tree is in a directory <nil> below the one it was started in; write the directory, or leave the line out for /var/lib/registry",
 }}
 
 func driverNames() []string {
@@ -43,11 +45,15 @@ func (o Opener) distribution(root node) (found, error) {
 	if err := oneDriver(sections); err != nil {
 		return found{}, err // whatever the environment has instead of them
 	}
-	if facts.Overrides, err = override(&sections, o.environ()); err != nil {
+	var others []string
+	if facts.Overrides, others, err = override(&sections, o.environ()); err != nil {
 		return found{}, err
 	}
 	if len(facts.Overrides) > 0 {
 		facts.Warnings = append(facts.Warnings, "the environment changes what the file says, as it does for a registry: "+strings.Join(facts.Overrides, ", "))
+	}
+	if len(others) > 0 {
+		facts.Warnings = append(facts.Warnings, "variables of the environment for another driver than the file's do not count here, and would keep a registry from starting: "+strings.Join(others, ", "))
 	}
 	driver, err := driverOf(sections)
 	if err != nil {
@@ -68,7 +74,7 @@ func (o Opener) distribution(root node) (found, error) {
 	case "inmemory":
 		err = errors.New("storage.inmemory keeps nothing that could be moved")
 	default:
-		p, err = placed(systemOf(facts.Driver), section, &facts, nil)
+		p, err = placed(systemOf(facts.Driver), section, &facts, func(p *params) error { return o.fill(p, "") })
 	}
 	return found{p, facts}, err
 }
@@ -141,11 +147,14 @@ func (o Opener) filesystemSection(section node, facts *Facts) (place, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	dir := p.text("rootdirectory")
-	if dir == "" {
-		dir = "/var/lib/registry" // the driver's default
+	dir := "/var/lib/registry" // the driver's default
+	if _, given := p.values["rootdirectory"]; given {
+		dir = p.text("rootdirectory")
 	}
-	return o.directory(dir, ""), nil
+	if dir == "" {
+		p.wrong("rootdirectory", "is an empty text, so the registry's tree is at /docker, at the top of its file system: write / if that is meant, or leave the line out for /var/lib/registry")
+	}
+	return o.directory(dir, ""), p.err
 }
 
 // siblingFacts reads what is worth a warning before a migration.

@@ -35,6 +35,10 @@
 // Whether a registry overrides a parameter by the environment is often a
 // surprise (a mapping within a section that the file has cannot be overridden),
 // but the surprise is repeated here: the file has to mean what it means there.
+// That goes for a root directory that is blank, too, of which drivers make the
+// text <nil>; it is refused, since nobody means it. One thing is not repeated: a
+// variable for another driver than the file's, with which no registry starts, is
+// left alone, because the environment is that of both sides.
 //
 // Configurations are rendered without secrets, as references to what the target
 // reads: a variable of the environment for distribution, a Secret for Harbor,

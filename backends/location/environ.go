@@ -11,12 +11,14 @@ import (
 const storageVariable = "REGISTRY_STORAGE"
 
 // override applies REGISTRY_STORAGE_* to the sections of storage, and returns
-// the names that counted. It does what configuration/parser.go of distribution
+// the names that counted, and those that are meant for another driver than the
+// file's: a registry with both would not start, so they are the other side's.
+// For all others it does what configuration/parser.go of distribution
 // does: variables in the order of their names; the parts of a name between
 // underscores are the path; a value is YAML; what is made is in lower case; a
 // mapping within a section that comes from the file is left alone, and so is
 // what lies below a value that is none.
-func override(all *map[string]map[string]any, environ []string) (names []string, err error) {
+func override(all *map[string]map[string]any, environ []string) (names, others []string, err error) {
 	environ = slices.Clone(environ)
 	slices.SortStableFunc(environ, func(a, b string) int {
 		nameA, _, _ := strings.Cut(a, "=")
@@ -29,15 +31,27 @@ func override(all *map[string]map[string]any, environ []string) (names []string,
 			continue
 		}
 		path := strings.Split(strings.TrimPrefix(strings.TrimPrefix(name, storageVariable), "_"), "_")
+		if anotherDriver(*all, strings.ToLower(path[0])) {
+			others = append(others, name)
+			continue
+		}
 		counted, err := overrideOne(all, name, path, value)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if counted {
 			names = append(names, name)
 		}
 	}
-	return names, nil
+	return names, others, nil
+}
+
+// anotherDriver says that a section is that of a driver, and not of the one
+// that is named already.
+func anotherDriver(all map[string]map[string]any, section string) bool {
+	named := driversIn(all)
+	same := func(have string) bool { return strings.EqualFold(have, section) }
+	return len(named) > 0 && !slices.ContainsFunc(named, same) && slices.Contains(driverNames(), section)
 }
 
 func overrideOne(all *map[string]map[string]any, name string, path []string, value string) (bool, error) {

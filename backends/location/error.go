@@ -33,6 +33,12 @@ func (e *Error) Unwrap() error { return e.Err }
 // where any of these may begin.
 func Redacted(raw string) string {
 	scheme, rest, isURL := strings.Cut(raw, "://")
+	if meant, slip := meantURL(raw); slip { // what is in it is no less secret
+		scheme, rest, _ := strings.Cut(raw, ":")
+		slashes := rest[:len(rest)-len(strings.TrimLeft(rest, "/"))]
+		_, shown, _ := strings.Cut(Redacted(meant), "://")
+		return scheme + ":" + slashes + strings.TrimLeft(shown, "/")
+	}
 	if !isURL {
 		return raw
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -54,6 +55,9 @@ var fileOptions = []string{"file_mode", "dir_mode", "uid", "gid", "fsync"}
 func parseFile(raw string) (place, error) {
 	var o filesystem.Options
 	_, rest, isURL := strings.Cut(raw, "://")
+	if meant, slip := meantURL(raw); slip {
+		return nil, fmt.Errorf("it is no URL, did you mean %s? A directory of that name is ./%s", Redacted(meant), Redacted(raw))
+	}
 	if !isURL {
 		return volume{dir: raw, o: o}, nil
 	}
@@ -84,6 +88,20 @@ func parseFile(raw string) (place, error) {
 		return err
 	})
 	return volume{dir: u.Path, o: o}, err
+}
+
+// meantURL is the URL that a path with a scheme before it was meant for, such as
+// s3:/bucket.
+func meantURL(raw string) (meant string, slip bool) {
+	scheme, rest, ok := strings.Cut(raw, ":")
+	if !ok || strings.HasPrefix(rest, "//") || !slices.Contains(knownSchemes(), scheme) {
+		return "", false
+	}
+	slashes := "://"
+	if scheme == "file" {
+		slashes = ":///"
+	}
+	return scheme + slashes + strings.TrimLeft(rest, "/"), true
 }
 
 func owned(o *filesystem.Owner) *filesystem.Owner {

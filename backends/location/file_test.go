@@ -20,6 +20,8 @@ func TestParseFile(t *testing.T) {
 		".":                                   {dir: "."},
 		"a dir?uid=1":                         {dir: "a dir?uid=1"}, // a path is taken as it is
 		"-":                                   {dir: "-"},
+		"./s3:/bucket":                        {dir: "./s3:/bucket"},
+		"http:/x":                             {dir: "http:/x"},
 		"file:///mnt/x":                       {dir: "/mnt/x"},
 		"file:///mnt/a%20b":                   {dir: "/mnt/a b"},
 		"file:///":                            {dir: "/"},
@@ -64,6 +66,8 @@ func TestParseFileRefuses(t *testing.T) {
 		"file:///x?file_mode=7777777":    "no octal mode",
 		"file:///x?uid=1;gid=2":          "",
 		"file:///%zz":                    "",
+		"file:/mnt/x":                    "did you mean file:///mnt/x?",
+		"file:x":                         "did you mean file:///x?",
 		"ftp://host/x":                   `scheme "ftp"`,
 		"http://user:hunter2@host/x?k=v": `scheme "http"`,
 		"://x":                           "scheme",

@@ -36,8 +36,15 @@ var gcsSystem = system{
 		"acl": {text, ours}, "kmskey": {text, ours}, "storageclass": {text, ours},
 	},
 	credentials: "credentials do not belong in a location, where they would be seen: set GOOGLE_APPLICATION_CREDENTIALS to the path of a key, or give that as keyfile=PATH",
-	example:     "write gs://bucket/rootdirectory or gs://bucket?keyfile=/etc/registry/key.json",
+	blank: map[string]string{
+		"rootdirectory": nilRoot,
+		"keyfile":       "it ends because there is no such file; leave the line out",
+	},
+	example: "write gs://bucket/rootdirectory or gs://bucket?keyfile=/etc/registry/key.json",
 }
+
+// nilRoot is for drivers that keep a root in a bucket.
+const nilRoot = "its tree is below <nil>/; leave the line out for the top of the bucket, or write '<nil>' if the images are there"
 
 func gcsPlace(p *params) (place, error) {
 	o := gcs.Options{

@@ -1,10 +1,14 @@
 package location
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
+
+	"github.com/regferry/regferry/backends"
 )
 
 var (
@@ -95,11 +99,33 @@ func (o Opener) harborVolume(persistence, section node, facts *Facts) (place, er
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	dir := p.text("rootdirectory")
-	if dir == "" {
-		dir = "/storage"
+	dir := "/storage"
+	if _, given := p.values["rootdirectory"]; given {
+		if dir = p.text("rootdirectory"); dir == "" {
+			p.wrong("rootdirectory", "is blank, which the chart passes on, and the registry makes the text <nil> of that: leave the line out for /storage")
+		}
 	}
-	return o.directory(dir, "Harbor's volume of images"), nil
+	at := o.directory(dir, "Harbor's volume of images")
+	return at, errors.Join(p.err, harborSubPath(persistence, at.dir, facts))
+}
+
+// harborSubPath warns of a volume that Harbor mounts a part of. Whether dir has
+// all of it or that part, nobody can know here.
+func harborSubPath(persistence node, dir string, facts *Facts) error {
+	at, err := persistence.find("persistentVolumeClaim.registry.subPath")
+	if err != nil {
+		return err
+	}
+	sub, err := at.text()
+	if err != nil {
+		return err
+	}
+	sub = strings.Trim(sub, "/")
+	if sub != "" && !strings.HasSuffix("/"+strings.Trim(dir, "/"), "/"+sub) {
+		facts.Warnings = append(facts.Warnings, fmt.Sprintf("%s: Harbor has its images in %s of the claim; mount the claim with that subPath at %s, or, where all of it is mounted there, give %s with --from-mount or --to-mount",
+			at.at, printable(sub), backends.Printable(dir), backends.Printable(path.Join(dir, sub))))
+	}
+	return nil
 }
 
 // harborSecrets takes out of a section what is the chart's and not the

@@ -71,7 +71,7 @@ func searched(t *testing.T, text string) {
 		out += fmt.Sprintf("%v %+v %#v %s %q %x %v %v %+v %s %s", p, p, p, p.place, p.place, p.place, id, errID, p.facts, asJSON, asYAML)
 		for _, to := range platforms {
 			if s, err := p.section(to); err == nil {
-				written, _ := to.write(s)
+				written, _ := to.write(s, false)
 				b.Write(written)
 				out += fmt.Sprintf("%+v", s)
 			} else {
@@ -93,7 +93,7 @@ func TestNoSecretInTypes(t *testing.T) {
 	k := backends.Secret(marked)
 	p := params{system: &s3System, at: "storage.s3", values: map[string]any{"secretkey": marked}}
 	n := node{"storage", map[string]any{"secretkey": marked}}
-	for _, v := range []any{k, &k, struct{ K backends.Secret }{k}, []backends.Secret{k}, p, &p, n, s3Bucket{s3.Options{SecretAccessKey: k}}, map[string]any{"k": k}} {
+	for _, v := range []any{k, &k, struct{ K backends.Secret }{k}, []backends.Secret{k}, p, &p, n, s3Bucket{Options: s3.Options{SecretAccessKey: k}}, map[string]any{"k": k}} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 			if out := fmt.Sprintf(verb, v); strings.Contains(out, marked) || strings.Contains(out, fmt.Sprintf("%x", marked)) {
 				t.Errorf("%T by %s: %s", v, verb, out)

@@ -39,8 +39,8 @@ type Opener struct {
 	// means where the registry has it, which is /storage for MSR.
 	Mount string
 
-	// Secrets is a directory with the Kubernetes Secrets that a file names: a
-	// file for each key, or a directory for each Secret with these.
+	// Secrets is a directory with the secrets that a file does not have: a file
+	// for each key, or a directory for each Kubernetes Secret with these.
 	Secrets string
 
 	// RegistryVersion is that of the registry that will read a destination, such

@@ -1,10 +1,13 @@
 package location
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -58,6 +61,15 @@ func TestOpenS3Config(t *testing.T) {
 	if os.Getenv("AWS_ACCESS_KEY_ID") != "of-somebody" || os.Getenv("AWS_SESSION_TOKEN") != "token" {
 		t.Error("the environment is not as it was")
 	}
+	// And so are those of a directory, for two files of one driver.
+	secrets := t.TempDir()
+	for key, value := range map[string]string{"REGISTRY_STORAGE_S3_ACCESSKEY": server.AccessKey, "REGISTRY_STORAGE_S3_SECRETKEY": server.SecretKey} {
+		if err := os.WriteFile(filepath.Join(secrets, key), []byte(value), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	keyless := regexp.MustCompile(`(accesskey|secretkey): "[^"]*", `).ReplaceAllString(text, "")
+	moved(t, Opener{Environ: []string{}, Secrets: secrets}, written(t, keyless))
 	wrong := written(t, strings.Replace(text, server.SecretKey, "of-nobody", 1))
 	if _, err := hermetic.Source(t.Context(), wrong); !errors.Is(err, backends.Denied) || strings.Contains(err.Error(), "of-nobody") {
 		t.Errorf("a wrong key: %v", err)
@@ -65,6 +77,22 @@ func TestOpenS3Config(t *testing.T) {
 	t.Setenv("AWS_PROFILE", "")
 	if _, err := hermetic.Source(t.Context(), "s3://registry?endpoint="+server.Endpoint); !errors.Is(err, backends.Denied) {
 		t.Errorf("the keys of the file are used for another location: %v", err)
+	}
+}
+
+// A registry starts in a region that is younger than it, which it does not
+// without the address.
+func TestRegistryOfAnyRegion(t *testing.T) {
+	for version, c := range map[servers.Version]struct{ platform, region string }{
+		servers.Version3: {"distribution", "mx-central-1"}, servers.Version2: {"distribution-v2", "eu-south-2"},
+	} {
+		var b bytes.Buffer
+		if err := hermetic.Config(t.Context(), &b, "s3://images?region="+c.region, c.platform); err != nil {
+			t.Fatal(err)
+		}
+		_, storage, _ := strings.Cut(b.String(), "\nstorage:\n")
+		r := servers.Registry(t, version, strings.TrimSuffix(storage, "\n"), "REGISTRY_STORAGE_S3_ACCESSKEY=k", "REGISTRY_STORAGE_S3_SECRETKEY=s")
+		r.Stop()
 	}
 }
 

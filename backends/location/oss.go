@@ -35,7 +35,12 @@ var ossSystem = system{
 	},
 	aliases:     map[string]string{"keyid": "encryptionkeyid", "acl": "objectacl"},
 	credentials: "credentials do not belong in a location, where they would be seen: set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET",
-	example:     "write oss://bucket/rootdirectory?region=cn-hangzhou or oss://bucket?region=cn-hangzhou&internal=true",
+	blank: map[string]string{
+		"rootdirectory": nilRoot,
+		"endpoint":      "it asks a host of that name; leave the line out",
+		"region":        "it asks a host of that name; write the region",
+	},
+	example: "write oss://bucket/rootdirectory?region=cn-hangzhou or oss://bucket?region=cn-hangzhou&internal=true",
 }
 
 func ossPlace(p *params) (place, error) {

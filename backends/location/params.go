@@ -90,6 +90,7 @@ func (p *params) check() error {
 		case !known || def.use >= ours && !p.isURL():
 			p.wrong(name, "is no parameter of %s%s", p.system.driver, didYouMean(name, p.fileNames()))
 		case p.values[name] == nil:
+			p.blank(name)
 			continue
 		case def.kind == text:
 			p.text(name)
@@ -106,11 +107,29 @@ func (p *params) check() error {
 		case def.kind == group:
 			p.group(name)
 		}
-		if def.use == ignored && p.facts != nil {
-			p.facts.Ignored = append(p.facts.Ignored, p.field(name))
+		if def.use == ignored || def.use == part {
+			p.leave(name)
 		}
 	}
 	return p.err
+}
+
+// leave says that a parameter of a file is not used here.
+func (p *params) leave(names ...string) {
+	for _, name := range names {
+		if v := p.values[name]; p.facts != nil && v != nil && v != "" {
+			p.facts.Ignored = append(p.facts.Ignored, p.field(name))
+		}
+	}
+}
+
+// blank refuses a parameter of a registry's own file that has no value, where
+// the driver makes the text <nil> of that. A chart leaves such a one out.
+func (p *params) blank(name string) {
+	what, trap := p.system.blank[name]
+	if trap && p.facts != nil && p.facts.Kind == kindDistribution {
+		p.wrong(name, "has no value, in the file or in its variable, and the registry makes the text <nil> of that: %s", what)
+	}
 }
 
 func (p *params) fileNames() []string {

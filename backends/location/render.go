@@ -2,6 +2,7 @@ package location
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +18,9 @@ type platform struct {
 	three bool // it has the drivers of registry 3, else those of 2.8
 	chart bool // it has the parameters that Harbor's chart passes on, and no others
 	title string
-	steps []string
+	steps steps
+
+	database bool // its metadata is there, and is backed up by one of the steps
 }
 
 // Platforms are the names that Config knows.
@@ -52,33 +55,63 @@ func (s *section) note(format string, args ...any) {
 // before it, as comments, the steps of the switch. Secrets are references. Where
 // the platform cannot read what is written there, the error says so and what to
 // do instead. Nothing is opened but a file that names the place.
-func (o Opener) Config(w io.Writer, raw, name string) error { return o.config(w, raw, name, false) }
+func (o Opener) Config(ctx context.Context, w io.Writer, raw, name string) error {
+	return o.config(ctx, w, raw, name, false)
+}
 
 // Switch is Config once all was copied and proved: of the steps it writes those
 // that are left.
-func (o Opener) Switch(w io.Writer, raw, name string) error { return o.config(w, raw, name, true) }
+func (o Opener) Switch(ctx context.Context, w io.Writer, raw, name string) error {
+	return o.config(ctx, w, raw, name, true)
+}
 
-func (o Opener) config(w io.Writer, raw, name string, copied bool) error {
+// Pause writes the steps that a platform needs between the copy while it runs
+// and the last one, each a paragraph with its number. database says that one of
+// them backs up its metadata, which must not be newer than the last copy.
+func Pause(w io.Writer, name string) (database bool, err error) {
+	to, err := platformOf(name)
+	if err != nil {
+		return false, err
+	}
+	for i, step := range to.steps.pause {
+		if _, err := fmt.Fprintf(w, "  %d. %s\n", i+1, step); err != nil {
+			return false, err
+		}
+	}
+	return to.database, nil
+}
+
+func platformOf(name string) (platform, error) {
 	i := slices.IndexFunc(platforms, func(p platform) bool { return p.name == name })
 	if i < 0 {
-		return fmt.Errorf("the platform %q is not known%s, these are: %s", cut(name), didYouMean(name, Platforms()), strings.Join(Platforms(), ", "))
+		return platform{}, fmt.Errorf("the platform %q is not known%s, these are: %s", cut(name), didYouMean(name, Platforms()), strings.Join(Platforms(), ", "))
+	}
+	return platforms[i], nil
+}
+
+func (o Opener) config(ctx context.Context, w io.Writer, raw, name string, copied bool) error {
+	to, err := platformOf(name)
+	if err != nil {
+		return err
 	}
 	at, err := o.parse(raw)
 	if err != nil {
 		return err
 	}
-	if c, ok := at.place.(azureContainer); ok {
-		at.place = c.asDestination(o)
+	switch p := at.place.(type) {
+	case azureContainer:
+		at.place = p.asDestination(o)
+	case s3Bucket:
+		if at.place, err = p.configured(ctx); err != nil {
+			return err
+		}
 	}
-	s, err := at.section(platforms[i])
+	s, err := at.section(to)
 	if err != nil {
 		return fmt.Errorf("%s for %s: %w", Redacted(raw), name, err)
 	}
-	to := platforms[i]
-	if copied {
-		to.steps = to.steps[slices.Index(to.steps, proveCopy)+1:]
-	}
-	text, err := to.write(s)
+	at.facts.notes(s)
+	text, err := to.write(s, copied)
 	if err != nil {
 		return err
 	}
@@ -86,10 +119,25 @@ func (o Opener) config(w io.Writer, raw, name string, copied bool) error {
 	return err
 }
 
-func (to platform) write(s *section) ([]byte, error) {
+// notes are what the file of the place says and the section does not.
+func (f Facts) notes(s *section) {
+	for _, text := range f.Warnings {
+		s.note("%s", text)
+	}
+	if len(f.Ignored) > 0 {
+		s.note("not carried over: %s", strings.Join(f.Ignored, ", "))
+	}
+}
+
+// write has all steps, or, once all was copied, those that are left.
+func (to platform) write(s *section, copied bool) ([]byte, error) {
 	var b bytes.Buffer
 	comment(&b, to.title)
-	for i, step := range to.steps {
+	left := to.steps.all()
+	if copied {
+		left = to.steps.after
+	}
+	for i, step := range left {
 		comment(&b, fmt.Sprintf("%d. %s", i+1, step))
 	}
 	var top yaml.MapSlice

@@ -10,7 +10,11 @@ import (
 )
 
 // s3Bucket is a bucket, or a directory of one.
-type s3Bucket struct{ s3.Options }
+type s3Bucket struct {
+	s3.Options
+	classless bool // the storage class is NONE: requests have no word of it
+	foreign   bool // the endpoint is that of the AWS configuration
+}
 
 func (b s3Bucket) source(ctx context.Context, o Opener) (backends.ReadStore, error) {
 	b.Notice = o.Notice
@@ -20,6 +24,17 @@ func (b s3Bucket) source(ctx context.Context, o Opener) (backends.ReadStore, err
 func (b s3Bucket) destination(ctx context.Context, o Opener) (backends.Store, error) {
 	b.Notice = o.Notice
 	return s3.Open(ctx, b.Options)
+}
+
+// configured has the endpoint that is asked, for a registry that does not look
+// where it comes from.
+func (b s3Bucket) configured(ctx context.Context) (place, error) {
+	o, err := b.Configured(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b.Options, b.foreign = o, b.Endpoint != o.Endpoint
+	return b, nil
 }
 
 func (b s3Bucket) identity() (string, error) { return b.Identity(), nil }
@@ -51,7 +66,7 @@ func s3Place(p *params) (place, error) {
 		Region: p.text("region"), Endpoint: p.text("regionendpoint"), SkipVerify: p.flag("skipverify", false),
 		DualStack: p.flag("usedualstack", false), Accelerate: p.flag("accelerate", false), FIPS: p.flag("usefipsendpoint", false),
 		Encrypt: p.flag("encrypt", false), KeyID: p.text("keyid"), ACL: p.text("objectacl"),
-		StorageClass: strings.TrimPrefix(p.text("storageclass"), "NONE"), // the registry's word for none
+		StorageClass: p.text("storageclass"),
 		PartSize:     p.partSize("chunksize"),
 		AccessKeyID:  backends.Secret(p.text("accesskey")), SecretAccessKey: backends.Secret(p.text("secretkey")),
 	}
@@ -59,15 +74,20 @@ func s3Place(p *params) (place, error) {
 		return nil, errors.New("accesskey and secretkey belong together, and only one of them is given; leave out both for a role of the machine")
 	}
 	if !p.isURL() {
-		o.StorageClass = strings.TrimPrefix(strings.ToUpper(p.text("storageclass")), "NONE")
+		o.StorageClass = strings.ToUpper(o.StorageClass)
+		o.OnlyAWS = o.Endpoint == ""
 		if !o.Encrypt {
 			o.KeyID = "" // the registry looks at it only then
 		}
 	}
+	classless := o.StorageClass == "NONE" // the registry's word for none
+	if classless {
+		o.StorageClass = ""
+	}
 	if err := s3Endpoint(p, &o); err != nil {
 		return nil, err
 	}
-	return s3Bucket{o}, o.Check()
+	return s3Bucket{Options: o, classless: classless}, o.Check()
 }
 
 // s3Endpoint adds to an endpoint what the registry adds: its scheme, and the
@@ -79,6 +99,7 @@ func s3Endpoint(p *params, o *s3.Options) error {
 			return errors.New("v4auth=false: signatures of version 2 prove nothing of the content, and are not made")
 		}
 		p.warn("%s is false; requests are signed with version 4 all the same", p.field("v4auth"))
+		p.leave("v4auth")
 	}
 	o.PathStyle = p.flag("forcepathstyle", o.Endpoint != "")
 	if o.Endpoint == "" {

@@ -7,6 +7,7 @@ import (
 
 	"go.yaml.in/yaml/v2"
 
+	"github.com/regferry/regferry/backends"
 	"github.com/regferry/regferry/backends/azure"
 )
 
@@ -17,30 +18,29 @@ func (c azureContainer) section(to platform) (*section, error) {
 		return nil, err
 	}
 	s := &section{driver: "azure"}
-	at, err := url.Parse(c.Identity())
-	if err != nil {
-		return nil, err
-	}
-	account := at.Query().Get("accountname")
-	if c.Account != "" {
-		account = c.Account
-	}
-	if account == "" {
+	at := c.address()
+	switch {
+	case at.account == "":
 		return nil, errors.New("the registry has to know the account: add ?accountname=myaccount")
+	case !to.three && !at.usual:
+		return nil, errors.New("registry 2.8 has no serviceurl: it asks https://ACCOUNT.blob.REALM, and does not reach the address " + backends.Printable(at.url))
 	}
-	s.set("accountname", account)
+	s.set("accountname", at.account)
 	s.set("container", c.Container)
-	s.set("realm", at.Query().Get("realm"))
+	s.set("realm", at.realm)
 	if c.written() == "" {
 		s.note("whether names of blobs begin with a slash is decided by the migration: give it registry_version=%s, so that this registry finds them", map[bool]string{true: "3", false: "2.8"}[to.three])
 	}
 	if to.three {
-		c.three(s, at.Query().Get("serviceurl"))
+		if c.ServiceURL != "" || !at.usual {
+			s.set("serviceurl", at.url)
+		}
+		c.three(s)
 		return s, nil
 	}
 	s.secrets = []string{"accountkey"}
-	if kind := c.Credentials.Kind(); kind != "account key" && kind != "default credentials" {
-		s.note("registry 2.8 takes only the key of the account, and not a %s", kind)
+	if kind := c.Credentials.Kind(); kind != "account key" && (kind != "default credentials" || c.identified()) {
+		s.note("registry 2.8 takes only the key of the account, and no %s", kind)
 	}
 	if c.SkipVerify {
 		s.note("registry 2.8 has no skipverify for azure: its system has to trust the certificate")
@@ -48,11 +48,44 @@ func (c azureContainer) section(to platform) (*section, error) {
 	return s, nil
 }
 
+// azureAddress is where the account is asked.
+type azureAddress struct {
+	account, url string
+	usual        bool   // url is https://account.blob.realm
+	realm        string // unless it is the default one
+}
+
+func (c azureContainer) address() azureAddress {
+	account, raw := c.Address()
+	at := azureAddress{account: account, url: raw}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return at
+	}
+	name, realm, _ := strings.Cut(strings.ToLower(u.Host), ".blob.")
+	if at.account == "" && !strings.Contains(name, ".") && realm != "" {
+		at.account = name
+	}
+	at.usual = u.Scheme == "https" && u.Path == "" && u.Port() == "" && realm != "" && name == at.account
+	if at.usual && realm != "core.windows.net" {
+		at.realm = realm
+	}
+	return at
+}
+
+// identified says that the file wants the identity of the machine or its like.
+func (c azureContainer) identified() bool {
+	return c.Registry == "3" && c.Credentials.Kind() == "default credentials"
+}
+
 // three sets what only registry 3 has.
-func (c azureContainer) three(s *section, serviceURL string) {
-	s.set("serviceurl", serviceURL)
+func (c azureContainer) three(s *section) {
 	s.set("rootdirectory", rooted(c.Prefix))
 	s.set("skipverify", c.SkipVerify)
+	if c.identified() {
+		s.fields = append(s.fields, yamlItem{Key: "credentials", Value: one("type", "default_credentials")})
+		return
+	}
 	switch c.Credentials.Kind() {
 	case "client secret":
 		// A mapping that the file has cannot be overridden by the environment.
@@ -93,8 +126,6 @@ func (c azureContainer) readable(to platform) error {
 		return errors.New("registry 2.8 finds only blobs whose names begin with a slash: migrate into an empty container with registry_version=2.8, or go to registry 3")
 	case strings.Trim(c.Prefix, "/") != "":
 		return errors.New("registry 2.8 has no rootdirectory in azure: migrate to the top of a container")
-	case c.ServiceURL != "" && !strings.Contains(c.ServiceURL, ".blob."):
-		return errors.New("registry 2.8 has no serviceurl, only accountname and realm, so it does not reach that address")
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/backends/s3"
 )
 
 func (v volume) section(to platform) (*section, error) {
@@ -52,6 +53,12 @@ func (b s3Bucket) section(to platform) (*section, error) {
 	if region == "" {
 		region = "us-east-1" // only a part of the signature there
 	}
+	if b.foreign {
+		s.note("the endpoint %s is that of the AWS configuration of this machine (AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3 or a profile), where no registry looks: it is in regionendpoint", b.Endpoint)
+	}
+	if err := b.addressed(s, to); err != nil {
+		return nil, err
+	}
 	s.set("region", region)
 	s.set("bucket", b.Bucket)
 	s.set("regionendpoint", b.Endpoint)
@@ -59,6 +66,10 @@ func (b s3Bucket) section(to platform) (*section, error) {
 		s.fields = append(s.fields, field("secure", false)...)
 	}
 	s.set("rootdirectory", rooted(b.Prefix))
+	s.set("v4auth", to.name == "msr") // MSR's documentation has it for AWS, and the driver's default is the same
+	if b.SkipVerify && to.chart && !strings.HasPrefix(b.Endpoint, "http://") {
+		s.set("secure", true) // the chart passes skipverify on only beside it: goharbor/harbor#18868
+	}
 	s.set("skipverify", b.SkipVerify)
 	s.set("encrypt", b.Encrypt)
 	s.set("keyid", b.KeyID)
@@ -71,13 +82,39 @@ func (b s3Bucket) section(to platform) (*section, error) {
 	if to.three {
 		classes = classes3
 	}
-	if slices.Contains(classes, b.StorageClass) {
+	switch {
+	case b.classless:
+		s.set("storageclass", "NONE")
+	case slices.Contains(classes, b.StorageClass):
 		s.set("storageclass", b.StorageClass)
-	} else {
+	default:
 		s.note("this registry does not know the storage class %s: it reads what is stored so, and writes STANDARD", b.StorageClass)
 	}
 	b.reached(s, to)
 	return s, nil
+}
+
+// addressed gives the address of AWS to a registry that does not know the
+// region: it ends with "invalid region provided" where it has to look it up.
+func (b *s3Bucket) addressed(s *section, to platform) error {
+	regions := regions2
+	if to.three {
+		regions = regions3
+	}
+	if b.Endpoint != "" || slices.Contains(regions, b.Region) {
+		return nil
+	}
+	address, err := s3.AddressOf(b.Region)
+	if err != nil {
+		return err
+	}
+	s.note("this registry knows no region %s, and would not start; with regionendpoint, which is the address of AWS there, it does not ask for it", b.Region)
+	if b.DualStack || b.Accelerate || b.FIPS {
+		s.note("usedualstack, accelerate and usefipsendpoint are left out: they do not go with a regionendpoint")
+	}
+	b.Endpoint, b.DualStack, b.Accelerate, b.FIPS = address, false, false, false
+	b.PathStyle = b.PathStyle || !to.three // where AWS takes it, too
+	return nil
 }
 
 // reached is how requests find the bucket, which registry 3 changed.
@@ -133,8 +170,9 @@ func (c swiftContainer) section(to platform) (*section, error) {
 		return nil, errApplicationCredential
 	}
 	s := &section{driver: "swift", secrets: []string{"password"}}
+	at := c.Versioned() // the registry's client refuses an address in which it finds no version
 	for _, f := range []struct{ name, value string }{
-		{"authurl", c.AuthURL}, {"username", c.Username}, {"container", c.Container}, {"prefix", strings.Trim(c.Prefix, "/")},
+		{"authurl", at.AuthURL}, {"username", c.Username}, {"container", c.Container}, {"prefix", strings.Trim(c.Prefix, "/")},
 		{"region", c.Region}, {"tenant", c.Tenant}, {"tenantid", c.TenantID}, {"domain", c.Domain}, {"domainid", c.DomainID},
 		{"trustid", c.TrustID}, {"endpointtype", c.EndpointType},
 	} {
@@ -146,7 +184,7 @@ func (c swiftContainer) section(to platform) (*section, error) {
 		s.set("tenantdomain", c.TenantDomain)
 		s.set("tenantdomainid", c.TenantDomainID)
 	}
-	s.set("authversion", c.AuthVersion)
+	s.set("authversion", at.AuthVersion)
 	s.set("insecureskipverify", c.InsecureSkipVerify)
 	if c.CABundle != "" {
 		s.note("the registry trusts the certificates of its system only: add those of %s there", backends.Printable(c.CABundle))
@@ -172,6 +210,9 @@ func (b ossBucket) section(to platform) (*section, error) {
 	s.set("encrypt", b.Encrypt)
 	if b.Insecure {
 		s.fields = append(s.fields, field("secure", false)...)
+	}
+	if b.Insecure && to.chart {
+		s.note("Harbor's chart passes secure on only where it is true, so its registry asks by https all the same: the endpoint has to answer there")
 	}
 	if b.EncryptionKeyID != "" {
 		s.note("registry 2.8.3 has no encryptionkeyid: what it writes is encrypted with OSS's own key")

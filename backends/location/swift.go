@@ -3,6 +3,7 @@ package location
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/regferry/regferry/backends"
 	"github.com/regferry/regferry/backends/swift"
@@ -60,6 +61,10 @@ func swiftPlace(p *params) (place, error) {
 	if p.isURL() {
 		o = o.FromEnv()
 		return swiftContainer{o}, o.Check()
+	}
+	p.leave("secretkey", "accesskey") // for redirects
+	if prefix := strings.Trim(o.Prefix, "/"); prefix != "" && strings.HasSuffix(o.Prefix, "/") {
+		p.wrong("prefix", "ends in a slash, so the registry's tree is at %[1]s//files, with an empty name in each key, which is neither read nor written here: write %[1]s, and rename what a registry has there already", backends.Printable(prefix))
 	}
 	if p.has("rootdirectory") {
 		p.warn("%s is not read by the registry, whose name for it is prefix: its tree is where prefix says", p.field("rootdirectory"))

@@ -50,6 +50,7 @@ type system struct {
 	credentials    string            // where secrets belong, for a URL that has them
 	server         string            // the option for an address that was written as the host
 	example        string
+	blank          map[string]string // what a registry does with <nil>, by the parameter that it takes for that where it is blank
 	place          func(*params) (place, error)
 }
 

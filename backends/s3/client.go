@@ -56,6 +56,9 @@ func newClient(ctx context.Context, o Options) (*s3.Client, *http.Client, error)
 	if err != nil {
 		return nil, nil, fmt.Errorf("AWS configuration: %w", err)
 	}
+	if o.OnlyAWS {
+		cfg.BaseEndpoint = nil
+	}
 	// The configuration's own CA bundle (AWS_CA_BUNDLE) is in the transport now.
 	if b, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
 		base = b
@@ -98,8 +101,11 @@ func withKeys(o Options, env config.EnvConfig, base *awshttp.BuildableClient) (c
 }
 
 func adjust(c *s3.Options, o Options) {
-	if o.Endpoint != "" {
+	switch {
+	case o.Endpoint != "":
 		c.BaseEndpoint = &o.Endpoint
+	case o.OnlyAWS:
+		c.BaseEndpoint = nil // of AWS_ENDPOINT_URL_S3 or a profile
 	}
 	c.UsePathStyle = o.PathStyle
 	c.UseAccelerate = o.Accelerate

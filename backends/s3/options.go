@@ -35,6 +35,7 @@ type Options struct {
 	Profile    string // of the AWS configuration, for this side alone; empty: as the chain says
 	Region     string // empty: as the AWS configuration says, or us-east-1 where Endpoint is given
 	Endpoint   string // http(s)://host:port of another service than AWS; empty: as the AWS configuration says
+	OnlyAWS    bool   // without Endpoint it is AWS, whatever endpoint the AWS configuration has: a registry knows none
 	PathStyle  bool   // the bucket is in the path and not in the host's name
 	DualStack  bool
 	Accelerate bool

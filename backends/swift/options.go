@@ -75,7 +75,7 @@ func (o Options) withDefaults() (Options, error) {
 		o = o.FromEnv()
 	}
 	o.Prefix = parts.Root(o.Prefix)
-	o.AuthURL, o.AuthVersion = versioned(o)
+	o = o.Versioned()
 	d := parts.Sizes{PartSize: o.PartSize, Parallel: o.Parallel, Memory: o.Memory, Dead: o.DeadAfter}.WithDefaults()
 	o.PartSize, o.Parallel, o.Memory, o.DeadAfter = d.PartSize, d.Parallel, d.Memory, d.Dead
 	if text := o.wrong(); text != "" {
@@ -84,31 +84,30 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// versioned finds the version of the identity service in its address, as the
-// registry does, and adds it to one that has no path: that is how a catalogue
-// lists Keystone.
-func versioned(o Options) (string, int) {
+// Versioned is o with AuthURL and AuthVersion as the identity service is asked:
+// the version is found in the address, as the registry does, and added to one
+// that has no path, which is how a catalogue lists Keystone. The registry does
+// not add it.
+func (o Options) Versioned() Options {
 	u, err := url.Parse(o.AuthURL)
-	if err != nil || o.AuthURL == "" {
-		return o.AuthURL, o.AuthVersion
+	if err != nil || o.AuthURL == "" || o.AuthVersion != 0 {
+		return o
 	}
-	version := 0
 	for name := range strings.SplitSeq(u.Path, "/") {
 		for v, prefix := range []string{1: "v1", 2: "v2", 3: "v3"} {
 			if v > 0 && (name == prefix || strings.HasPrefix(name, prefix+".")) {
-				version = v
+				o.AuthVersion = v
 			}
 		}
 	}
-	switch {
-	case o.AuthVersion != 0:
-		return o.AuthURL, o.AuthVersion
-	case version != 0:
-		return o.AuthURL, version
-	case strings.Trim(u.Path, "/") == "" || strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), "/identity"):
-		return strings.TrimSuffix(o.AuthURL, "/") + "/v3", 3
+	if o.AuthVersion != 0 {
+		return o
 	}
-	return o.AuthURL, 3
+	o.AuthVersion = 3
+	if strings.Trim(u.Path, "/") == "" || strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), "/identity") {
+		o.AuthURL = strings.TrimSuffix(o.AuthURL, "/") + "/v3"
+	}
+	return o
 }
 
 // Check says whether the options are understood; Open asks for that, too.
@@ -123,7 +122,7 @@ func (o Options) Identity() string {
 		o = o.FromEnv()
 	}
 	o.Prefix = parts.Root(o.Prefix)
-	o.AuthURL, o.AuthVersion = versioned(o)
+	o = o.Versioned()
 	return o.location()
 }
 

@@ -41,7 +41,7 @@ func newConfig() *cobra.Command {
 			o := s.from
 			o.RegistryVersion = s.to.RegistryVersion
 			var b bytes.Buffer // all or nothing
-			if err := o.Config(&b, args[0], platform); err != nil {
+			if err := o.Config(c.Context(), &b, args[0], platform); err != nil {
 				return usageError{err}
 			}
 			_, err := io.Copy(c.OutOrStdout(), &b)

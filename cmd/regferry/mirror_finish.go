@@ -25,12 +25,12 @@ import (
 const finishLong = `Bring a mirror to its end, to switch a registry over to the destination.
 
 It makes a last full round while the registry runs, says when to set the
-registry read-only, goes on until nothing changes, checks at the destination
-that every tag has what a pull of it needs, and leaves a marker there, so that
-no mirror or migration overwrites what is pushed to it from then on. Then it
-prints the configuration to switch to and the command that keeps the old
-storage usable for a way back. Stop the mirror of the two first: it is this one
-that goes on.
+registry read-only (and, where --for names a platform with a database, to back
+that up), goes on until nothing changes, checks at the destination that every
+tag has what a pull of it needs, and leaves a marker there, so that no mirror or
+migration overwrites what is pushed to it from then on. Then it prints the
+configuration to switch to and the command that keeps the old storage usable for
+a way back. Stop the mirror of the two first: it is this one that goes on.
 ` + locationHelp + exitHelp
 
 // finish is what the flags of mirror finish say.
@@ -62,7 +62,7 @@ func newFinish(sig *signals, code *int) *cobra.Command {
 	n.pair.addRounds(pflag.NewFlagSet("", pflag.ContinueOnError)) // as they are: there is one round, and it deletes nothing
 	addReport(f, &n.reports)
 	f.StringVar(&n.platform, "for", "distribution", "`PLATFORM` whose configuration is printed: "+strings.Join(location.Platforms(), ", "))
-	f.BoolVar(&n.readOnly, "read-only", false, "the registry is read-only already: do not ask")
+	f.BoolVar(&n.readOnly, "read-only", false, "the registry is read-only already, and its metadata backed up: do not ask")
 	n.log.add(f)
 	return c
 }
@@ -110,7 +110,7 @@ func (n *finish) run(ctx context.Context, out, errOut io.Writer, head report.Hea
 	}
 	err = errors.Join(err, seen.close(end.head(), end.numbers(), end.fields()), end.print(out))
 	if err == nil && final.Marked {
-		err = n.next(out, final)
+		err = n.next(ctx, out, final)
 	}
 	return outcomeCode(final.Summary), err
 }
@@ -122,13 +122,13 @@ func (n *finish) wait(ctx context.Context, errOut io.Writer) error {
 	if n.readOnly {
 		return nil
 	}
-	const now = "\nNOW set the registry read-only: storage.maintenance.readonly.enabled: true and a restart;\nMSR: POST /api/v0/meta/settings {\"readOnlyRegistry\": true}.\n"
 	file, ok := n.in.(*os.File)
-	if !ok || !term.IsTerminal(int(file.Fd())) {
-		_, err := fmt.Fprint(errOut, now+"Nobody is there to say so: it goes on until nothing changes.\n")
-		return err
+	asked := ok && term.IsTerminal(int(file.Fd()))
+	text, err := n.pause(asked)
+	if err == nil {
+		_, err = io.WriteString(errOut, text)
 	}
-	if _, err := fmt.Fprint(errOut, now+"Then press Enter. "); err != nil {
+	if err != nil || !asked {
 		return err
 	}
 	said := make(chan error, 1)
@@ -146,13 +146,33 @@ func (n *finish) wait(ctx context.Context, errOut io.Writer) error {
 	}
 }
 
+// pause is what is to be done before the last copy. Metadata that is backed up
+// later may name images that the copy has not.
+func (n *finish) pause(asked bool) (string, error) {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "\nNOW set the registry read-only, as --for %s has it:\n\n", n.platform)
+	database, err := location.Pause(&b, n.platform)
+	if err != nil {
+		return "", err
+	}
+	if !database {
+		b.WriteString("\nWhere its metadata is in a database, back that up, too; --for msr and --for harbor say how.\n")
+	}
+	if asked {
+		b.WriteString("\nOnce that is done, press Enter. ")
+		return b.String(), nil
+	}
+	b.WriteString("\nNobody is there to press Enter: it goes on now, until nothing changes. A backup that is made from now on may be newer\nthan the last copy: make it before this command, with the registry read-only, and give --read-only.\n")
+	return b.String(), nil
+}
+
 // next is what is to be done.
-func (n *finish) next(out io.Writer, final mirror.Final) error {
+func (n *finish) next(ctx context.Context, out io.Writer, final mirror.Final) error {
 	p := &n.pair
 	from, to := p.redacted()
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "\nNobody could push for %s. The registry is to be switched to %s now:\n\n", final.Window.Round(100*time.Millisecond), to)
-	if err := p.at.to.Switch(&b, p.to, n.platform); err != nil {
+	if err := p.at.to.Switch(ctx, &b, p.to, n.platform); err != nil {
 		fmt.Fprintf(&b, "# %v\n", printable(err.Error()))
 	}
 	if extra := final.Summary.Last().TagsExtra; extra > 0 {

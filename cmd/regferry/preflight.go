@@ -18,8 +18,8 @@ const preflightLong = `Find out before a migration whether it can succeed: open 
 rights by a scratch object that is removed again, compare clocks and room, ask
 each store for what an operator should know (versions, rules that expire or
 archive, locks), say what each power that is missing costs, and estimate how
-long it takes. Nothing but the scratch object is written, and the directory of a
-volume, if it is absent.
+long it takes, where listings tell the sizes. Nothing but the scratch object is
+written, and the directory of a volume, if it is absent.
 ` + locationHelp + `
 Exit codes:
   0    ready; read the warnings
@@ -100,15 +100,22 @@ func preflightText(p migrate.Preflight) string {
 	t := newTable()
 	n := p.Need
 	t.row("source", "%s: read; %s objects, %s", p.Source.Location, humanize.Comma(n.Objects), bytesOf(n.Bytes))
-	t.row("destination", "%s: %s", p.Destination.Location, tried(p.Destination.Trial))
-	t.row("to copy", "%s objects, %s, that the destination has not", humanize.Comma(n.Missing), bytesOf(n.ToWrite))
 	if n.Unsized > 0 {
 		t.row("", "and the sizes of %s are in no listing", count(n.Unsized, "object", "objects"))
 	}
+	t.row("destination", "%s: %s", p.Destination.Location, tried(p.Destination.Trial))
+	toCopy := bytesOf(n.ToWrite)
+	if n.Unknown > 0 {
+		toCopy += " and what listings do not tell"
+	}
+	t.row("to copy", "%s objects, %s, that the destination has not", humanize.Comma(n.Missing), toCopy)
 	if s := p.Destination.Space; s != nil {
 		t.row("room", "%s free", roomText(*s))
 	}
-	if p.Rate > 0 {
+	switch {
+	case n.Unknown > 0 && p.Rate > 0:
+		t.row("time", "not known, at %s/s from the source", bytesOf(int64(p.Rate)))
+	case n.Unknown == 0 && p.Rate > 0:
 		t.row("time", "about %s, at %s/s from the source, if the destination and the line keep up", p.Estimate.Round(time.Second), bytesOf(int64(p.Rate)))
 	}
 	for _, w := range warnings(p) {
@@ -197,6 +204,9 @@ func clockText(d time.Duration) string {
 func warnings(p migrate.Preflight) (all []string) {
 	for _, text := range p.Source.Cautions {
 		all = append(all, "source: "+text)
+	}
+	if n := p.Need.Unknown; n > 0 {
+		all = append(all, "source: the sizes of "+count(n, "object", "objects")+" to copy are in no listing, so whether there is room and how long it takes is not known")
 	}
 	for _, text := range p.Destination.Cautions {
 		all = append(all, "destination: "+text)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/regferry/regferry/backends/backendtest/servers"
 	"github.com/regferry/regferry/backends/location"
 )
 
@@ -73,6 +74,36 @@ func TestPreflight(t *testing.T) {
 				t.Errorf("there are %d objects, and after it %d", len(before), len(after))
 			}
 		})
+	}
+}
+
+// What registry 2.8 keeps in segments has no size in Swift's listings, so there
+// is no telling how long it takes, nor whether there is room.
+func TestPreflightWithoutSizes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts servers")
+	}
+	from, to := inSwift(t), onDisk(filepath.Join(t.TempDir(), "volume"))
+	registry := servers.Registry(t, servers.Version2, from.config, from.env...)
+	layer, err := registry.PutBlob(t.Context(), "a/b", []byte("a layer")) // in one segment, and larger ones are no different
+	if err == nil {
+		_, err = registry.PutImage(t.Context(), "a/b", "v1", "", nil, layer)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry.Stop()
+	text := preflightOf(t, from, to)
+	t.Log(text)
+	for _, want := range []string{
+		`(?m)^ *to copy +\d+ objects, \S+ \S+ and what listings do not tell, that the destination has not$`,
+		`(?m)^ *time +not known, at \S+ \S+/s from the source$`,
+		`(?m)^ *! +source: the sizes of 2 objects to copy are in no listing, so whether there is room and how long it takes is not known$`,
+		`(?m)^ready, with \d+ warnings?$`,
+	} {
+		if !regexp.MustCompile(want).MatchString(text) {
+			t.Errorf("it does not say %s", want)
+		}
 	}
 }
 

@@ -27,7 +27,7 @@ func (s *sides) add(f *pflag.FlagSet, only bool) {
 		from = ""
 	}
 	f.StringVar(&s.from.Mount, from+"mount", "", "`DIRECTORY` where a volume that a file names is mounted here (default /storage)")
-	f.StringVar(&s.from.Secrets, from+"secrets", "", "`DIRECTORY` with the Kubernetes Secrets that a file names: DIRECTORY/KEY or DIRECTORY/SECRET/KEY")
+	f.StringVar(&s.from.Secrets, from+"secrets", "", "`DIRECTORY` with the secrets that a file does not have: DIRECTORY/KEY or, of Kubernetes, DIRECTORY/SECRET/KEY")
 	if only {
 		return
 	}

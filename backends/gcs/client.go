@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"time"
 
 	"cloud.google.com/go/auth"
 	"cloud.google.com/go/auth/credentials"
@@ -17,6 +16,7 @@ import (
 	"google.golang.org/api/option"
 
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/backends/parts"
 )
 
 // scope is what a token is asked for; an ACL is set by who controls all.
@@ -69,14 +69,9 @@ func connect(ctx context.Context, o Options) (*connections, error) {
 	return c, nil
 }
 
-// transport lets each worker keep its connection. A service may think for a
-// while before it answers, but not for ever: a connection that a firewall
-// dropped says nothing.
 func transport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 256
-	t.ResponseHeaderTimeout = 5 * time.Minute
-	t.WriteBufferSize, t.ReadBufferSize = 64<<10, 64<<10
+	parts.Tune(t)
 	return t
 }
 

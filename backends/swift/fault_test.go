@@ -37,6 +37,11 @@ func TestFaults(t *testing.T) {
 		"a container that is gone is not NotFound": gone,
 		"a login is no object's":                   loginAnswers,
 		"a 404 of a load balancer":                 inFront,
+		"a later object is there":                  accepted,
+		"other segments were put together":         otherSegments,
+		"an answer that comes too late":            late,
+		"in place, and nobody knew":                inPlace,
+		"a refusal after a lost answer":            refusedLater,
 		"an answer that stalls":                    stalled,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -42,6 +42,8 @@ func TestFaults(t *testing.T) {
 		"an answer that comes too late":            late,
 		"in place, and nobody knew":                inPlace,
 		"a refusal after a lost answer":            refusedLater,
+		"clean believes no 404 alone":              falselyAbsent,
+		"clean asks once, and many at once":        cleanedTogether,
 		"an answer that stalls":                    stalled,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -44,6 +44,7 @@ func TestFaults(t *testing.T) {
 		"a refusal after a lost answer":            refusedLater,
 		"clean believes no 404 alone":              falselyAbsent,
 		"clean asks once, and many at once":        cleanedTogether,
+		"a DLO that does not say its length":       unsized,
 		"an answer that stalls":                    stalled,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/regferry/regferry/backends"
 	"github.com/regferry/regferry/verify"
@@ -226,7 +227,9 @@ func (e *engine) run(ctx context.Context) (Summary, error) {
 		case !e.Final || s.Last().Undone() > 0:
 			return s, e.clean(ctx)
 		case s.Last().Work() == 0:
-			err := errors.Join(p.checkClosures(ctx), e.clean(ctx))
+			var cleaning errgroup.Group // beside it, since nobody may push meanwhile
+			cleaning.Go(func() error { return e.clean(ctx) })
+			err := errors.Join(p.checkClosures(ctx), cleaning.Wait())
 			s.Passes[len(s.Passes)-1] = p.tally.totals()
 			return s, err
 		case n >= maxPasses:

@@ -17,6 +17,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/backends/parts"
 )
 
 // attempts of one request beyond the first. With the delays between them that
@@ -89,14 +90,9 @@ func cloudOf(realm string) cloud.Configuration {
 	return cloud.AzurePublic
 }
 
-// transport lets each worker keep its connection. A service may think for
-// minutes about a long list of blocks, but not for ever: a connection that a
-// firewall dropped says nothing.
 func transport(skipVerify bool) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 256
-	t.ResponseHeaderTimeout = 5 * time.Minute
-	t.WriteBufferSize, t.ReadBufferSize = 64<<10, 64<<10
+	parts.Tune(t)
 	t.DisableCompression = true // a blob that is marked as gzip would come unpacked
 	t.TLSClientConfig = &tls.Config{InsecureSkipVerify: skipVerify}
 	return t

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/api/option"
 
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/backends/parts"
 )
 
 // scope is what a token is asked for; an ACL is set by who controls all.
@@ -69,14 +70,9 @@ func connect(ctx context.Context, o Options) (*connections, error) {
 	return c, nil
 }
 
-// transport lets each worker keep its connection. A service may think for a
-// while before it answers, but not for ever: a connection that a firewall
-// dropped says nothing.
 func transport() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 256
-	t.ResponseHeaderTimeout = 5 * time.Minute
-	t.WriteBufferSize, t.ReadBufferSize = 64<<10, 64<<10
+	parts.Tune(t)
 	// Google's service speaks HTTP/2, where all requests share a connection: of one
 	// that a firewall dropped no body ends, and new requests go on being sent there.
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second}

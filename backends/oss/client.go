@@ -12,6 +12,7 @@ import (
 	"github.com/aliyun/alibabacloud-oss-go-sdk-v2/oss/credentials"
 
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/backends/parts"
 )
 
 // newClient makes the SDK's client, and the connections under it, which the
@@ -46,14 +47,10 @@ func newClient(o Options) (*sdk.Client, *http.Client, error) {
 	}), conns, nil
 }
 
-// transport lets each worker keep its connection. A service may think for
-// minutes before it answers that an upload is complete, but not for ever.
 func transport(skipVerify bool) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.ForceAttemptHTTP2 = false
-	t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 256
-	t.ResponseHeaderTimeout = 5 * time.Minute
-	t.WriteBufferSize, t.ReadBufferSize = 64<<10, 64<<10
+	parts.Tune(t)
 	t.DisableCompression = true // the service packs texts for who accepts that, and then says no length
 	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: skipVerify}
 	return t

@@ -1,7 +1,8 @@
 // Package parts sends a content to a service in parts: what every driver that
 // speaks to one needs and none should have its own way of. It knows contents
 // and bytes; what a part becomes (a part of a multipart upload, a block, a
-// segment, a chunk of a session) is the driver's.
+// segment, a chunk of a session) is the driver's. Tune is how their connections
+// wait, and for how long.
 //
 // # Decisions
 //

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -17,6 +16,7 @@ import (
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/backends/parts"
 )
 
 // newClient makes the SDK's client, and the connections under it, which the
@@ -117,13 +117,9 @@ func adjust(c *s3.Options, o Options) {
 	}
 }
 
-// tune lets each worker keep its connection; the SDK keeps 10 in all. A service
-// may think for minutes before it answers that an upload is complete, but not
-// for ever: a connection that a firewall dropped says nothing.
+// tune: the SDK keeps 10 connections in all.
 func tune(t *http.Transport, skipVerify bool) {
-	t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 256
-	t.ResponseHeaderTimeout = 5 * time.Minute
-	t.WriteBufferSize, t.ReadBufferSize = 64<<10, 64<<10
+	parts.Tune(t)
 	t.TLSClientConfig.InsecureSkipVerify = skipVerify
 }
 

@@ -12,11 +12,13 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/ncw/swift/v2"
 
 	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/backends/parts"
 )
 
 // service is a container of a Swift account, and what is known of the service.
@@ -25,6 +27,7 @@ type service struct {
 	transport *transport
 	container string
 	limits    limits
+	named     atomic.Bool // whether the service names the requests that it answers
 }
 
 // connect logs in and asks what the service can do.
@@ -52,7 +55,7 @@ func connection(o Options, t http.RoundTripper) *swift.Connection {
 		TrustId: o.TrustID, Region: o.Region, EndpointType: swift.EndpointType(first(o.EndpointType, "public")),
 		Transport: t,
 		// The library's own clocks give a request up without ending it, so that
-		// its body would be read on; the transport's do.
+		// its body would be read on; the connection's do end it.
 		ConnectTimeout: 24 * time.Hour, Timeout: 24 * time.Hour,
 	}
 	if o.AuthVersion == 1 { // has no kinds but one address and, at times, an internal one
@@ -84,20 +87,23 @@ func (s *service) login(ctx context.Context, o Options) error {
 		return nil
 	}
 	a := shorten(err, nil)
-	var said *answer
-	switch {
-	case !errors.As(a, &said):
-		return &loginError{"logging in at " + o.AuthURL, a}
-	case said.status == 0 && s.conn.AuthToken != "":
+	if said := (*answer)(nil); errors.As(a, &said) && said.status == 0 && s.conn.AuthToken != "" {
 		text := "the identity service lists no object store"
 		if o.Region != "" {
 			text += " in the region " + o.Region
 		}
 		return backends.Refuse(backends.Denied, text+" for the endpoint type "+first(o.EndpointType, "public"))
-	case said.status == http.StatusUnauthorized, said.status == http.StatusForbidden:
-		return &loginError{"the identity service refuses the credentials (" + o.AuthURL + ")", a}
 	}
-	return &loginError{"logging in at " + o.AuthURL, a}
+	return s.notLoggedIn(a)
+}
+
+// notLoggedIn is of the identity service, whatever it answers: no object is
+// absent because of that.
+func (s *service) notLoggedIn(err error) error {
+	if status := statusOf(err); status == http.StatusUnauthorized || status == http.StatusForbidden {
+		return &loginError{"the identity service refuses the credentials (" + s.conn.AuthUrl + ")", err}
+	}
+	return &loginError{"logging in at " + s.conn.AuthUrl, err}
 }
 
 // transport follows no redirect, which would take the token to whatever host
@@ -122,12 +128,9 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func newTransport(o Options) (*transport, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxIdleConns, t.MaxIdleConnsPerHost = 256, 256
 	t.DialContext = (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 15 * time.Second}).DialContext
-	// Swift looks at each segment before it answers that a manifest is stored.
-	t.ResponseHeaderTimeout = 5 * time.Minute
+	parts.Tune(t) // Swift looks at each segment before it answers that a manifest is stored
 	t.ExpectContinueTimeout = 5 * time.Second
-	t.WriteBufferSize, t.ReadBufferSize = 64<<10, 64<<10
 	t.DisableCompression = true // an object is what is stored
 	t.TLSClientConfig = &tls.Config{InsecureSkipVerify: o.InsecureSkipVerify}
 	if o.CABundle == "" {

@@ -40,8 +40,16 @@
 // were made here. The service's own deletion of an SLO with its segments
 // (multipart-manifest=delete) was rejected, since it asks nobody whose they are.
 //
-// When nobody knows whether a manifest was stored (no answer, 5xx), segments
-// stay: to remove them might break an object that is in place.
+// When nobody knows whether a manifest was stored (no answer, 5xx, 202, or a
+// refusal after one of these), it is looked for; if it is not found, the segments
+// stay: to remove them might break an object that is in place. A later try that
+// finds it in place, with all that was sent, sends nothing.
+//
+// Clean believes no 404 alone, since Swift has false ones: what it removes was
+// looked at twice, and an object that is absent is not listed either. That an
+// upload lives is one request, 32 at once. To compare one listing with the other
+// would take fewer, and was rejected: a dead upload of all of a blob has the ETag
+// of the one that lives.
 //
 // # Listings
 //
@@ -79,13 +87,20 @@
 // are removed.
 //
 // A container that is not there is Denied and not NotFound where Swift tells,
-// that is of listings and writes: nothing in it is known to be absent.
+// that is of listings and writes: nothing in it is known to be absent. Nor is it
+// by a 404 of the identity service, whose token is renewed at any time, or of a
+// load balancer: what Swift and Ceph answer has the name of a transaction, and
+// once an answer had one, a 404 without is Transient.
 //
 // The address of a store has the identity service and the project as the
 // options name them, not the storage URL, which differs by endpoint type and is
 // known only after a login.
 //
 // A lease cannot be kept here: If-None-Match: * is the only condition of a PUT.
+//
+// Swift does not say the length of a DLO of 10,000 segments or more, nor does it
+// give a range of one. It is as long as what is listed of it, and read from its
+// beginning.
 //
 // Not here: temporary URLs, containers of another account, SLOs within SLOs,
 // making a container.

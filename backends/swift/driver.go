@@ -65,9 +65,9 @@ func (b *bucket) Attributes(ctx context.Context, key string) (*driver.Attributes
 	if err != nil {
 		return nil, err
 	}
-	size, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
+	size, err := b.length(ctx, h)
 	if err != nil {
-		return nil, errNoLength
+		return nil, err
 	}
 	a := &driver.Attributes{
 		CacheControl: h.Get("Cache-Control"), ContentDisposition: h.Get("Content-Disposition"),
@@ -82,7 +82,38 @@ func (b *bucket) Attributes(ctx context.Context, key string) (*driver.Attributes
 	return a, nil
 }
 
-var errNoLength = backends.Refuse(backends.Transient, "the answer does not say how long the object is")
+var (
+	errNoLength  = backends.Refuse(backends.Transient, "the answer does not say how long the object is")
+	errElsewhere = backends.Refuse(backends.Unsupported, "the service does not say how long the object is, a DLO of more segments than it counts, and these are in another container")
+)
+
+// length is how long an object is. Swift does not say so of a DLO of as many
+// segments as a page of a listing has names, 10,000 by default: it is as long as
+// all that the container lists of it, which is what a read of it joins.
+func (b *bucket) length(ctx context.Context, h http.Header) (int64, error) {
+	size, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
+	if err == nil {
+		return size, nil
+	}
+	if h.Get("X-Object-Manifest") == "" {
+		return 0, errNoLength
+	}
+	at, err := url.PathUnescape(h.Get("X-Object-Manifest"))
+	prefix, ok := strings.CutPrefix(at, b.container+"/")
+	if err != nil || !ok {
+		return 0, errElsewhere
+	}
+	for marker := ""; ; {
+		page, err := b.page(ctx, prefix, marker, "", 1000)
+		if err != nil || len(page) == 0 {
+			return size, err
+		}
+		for _, e := range page {
+			size += e.Bytes
+		}
+		marker = page[len(page)-1].Name
+	}
+}
 
 // head asks all copies and not the first one that answers.
 func (s *service) head(ctx context.Context, name string) (http.Header, error) {
@@ -179,6 +210,9 @@ func (b *bucket) NewRangeReader(ctx context.Context, key string, offset, length 
 		return nil, err
 	}
 	size, err := whole(resp, offset, r.header["Range"] != "")
+	if resp.ContentLength < 0 && resp.StatusCode == http.StatusOK && length < 0 {
+		size, err = b.unsized(ctx, resp, offset)
+	}
 	if err != nil {
 		resp.Body.Close()
 		return nil, err
@@ -237,6 +271,16 @@ func whole(resp *http.Response, offset int64, ranged bool) (int64, error) {
 	return size, nil
 }
 
+// unsized is whole for an answer that does not say how long it is. A range of such
+// a DLO is not given either, but all of it, so what comes before is read here.
+func (b *bucket) unsized(ctx context.Context, resp *http.Response, offset int64) (int64, error) {
+	size, err := b.length(ctx, resp.Header)
+	if err == nil && offset > 0 {
+		_, err = io.CopyN(io.Discard, resp.Body, offset)
+	}
+	return size, err
+}
+
 func (b *bucket) emptyReader(ctx context.Context, key string) (driver.Reader, error) {
 	a, err := b.Attributes(ctx, key)
 	if err != nil {
@@ -261,7 +305,7 @@ func (b *bucket) Copy(ctx context.Context, dst, src string, opts *driver.CopyOpt
 		}
 	}
 	from := (&url.URL{Path: "/" + b.container + "/" + b.root + src}).EscapedPath()
-	_, err := b.done(ctx, request{method: http.MethodPut, object: b.root + dst, header: map[string]string{"X-Copy-From": from}})
+	_, err := b.stored(ctx, request{method: http.MethodPut, object: b.root + dst, header: map[string]string{"X-Copy-From": from}})
 	return err
 }
 

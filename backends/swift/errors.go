@@ -21,6 +21,7 @@ type answer struct {
 	status  int
 	text    string // of its body, without markup
 	request string // its name for the request
+	front   bool   // said by something in front of the service, see named
 	err     error
 }
 
@@ -38,7 +39,10 @@ func (a *answer) Error() string {
 	if a.request != "" {
 		text += ", request " + a.request
 	}
-	return text + "]"
+	if text += "]"; a.front {
+		text += "; not by the service, whose answers have a name: something in front of it says so, and nobody has looked for the object"
+	}
+	return text
 }
 
 // broken is a request without an answer. It leaves out the address, which names
@@ -60,11 +64,18 @@ func shorten(err error, headers swift.Headers) error {
 		return err
 	}
 	body := strings.TrimPrefix(strings.TrimPrefix(err.Error(), said.Text), ": ")
-	a := &answer{status: said.StatusCode, text: plainText(body), request: headers["X-Trans-Id"], err: err}
+	a := &answer{status: said.StatusCode, text: plainText(body), request: requestName(headers), err: err}
 	if a.text == "" && !strings.HasPrefix(said.Text, "HTTP Error") {
 		a.text = said.Text
 	}
 	return a
+}
+
+// requestName is what the service calls a request: Swift sends both of the first
+// two with each answer, as Ceph does to Swift's protocol; what Ceph does not take
+// for that protocol has the third.
+func requestName(headers swift.Headers) string {
+	return first(headers["X-Trans-Id"], headers["X-Openstack-Request-Id"], headers["X-Amz-Request-Id"])
 }
 
 // plainText is the start of a body without markup and control characters.
@@ -92,13 +103,28 @@ func plainText(body string) string {
 	return strings.TrimSuffix(text, ".")
 }
 
-// statusOf is 0 for what is no answer.
+// statusOf is 0 for what is no answer of the service to the request: nothing
+// that is said of a login, or by what is in front, is said of an object.
 func statusOf(err error) int {
 	var a *answer
-	if errors.As(err, &a) {
-		return a.status
+	if !errors.As(err, &a) || a.front || errors.As(err, new(*loginError)) {
+		return 0
 	}
-	return 0
+	return a.status
+}
+
+// unsure is a failure of a request of which an earlier try had no clear answer:
+// that one may have been done.
+type unsure struct{ err error }
+
+func (u *unsure) Error() string { return u.err.Error() }
+func (u *unsure) Unwrap() error { return u.err }
+
+// refused says whether a request was turned away, each time, so that it is
+// surely not done.
+func refused(err error) bool {
+	status := statusOf(err)
+	return status >= 400 && status < 500 && status != http.StatusRequestTimeout && status != 499 && !errors.As(err, new(*unsure))
 }
 
 // again says whether the same request may well be answered in a moment.
@@ -131,6 +157,9 @@ func classOf(err error) backends.Class {
 	)
 	switch {
 	case errors.As(err, &said):
+		if said.front {
+			return backends.Transient
+		}
 		class := classOfStatus(said.status)
 		if errors.As(err, &login) && class != backends.Transient && class != backends.Throttled {
 			return backends.Denied // of the identity service, not of an object

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	ncw "github.com/ncw/swift/v2"
+
 	"github.com/regferry/regferry/backends"
 	"github.com/regferry/regferry/backends/backendtest/servers"
 	"github.com/regferry/regferry/backends/swift"
@@ -33,13 +35,24 @@ func TestFaults(t *testing.T) {
 		"quota and rights":                         classes,
 		"a redirect is not followed":               redirected,
 		"a container that is gone is not NotFound": gone,
+		"a login is no object's":                   loginAnswers,
+		"a 404 of a load balancer":                 inFront,
+		"a later object is there":                  accepted,
+		"other segments were put together":         otherSegments,
+		"an answer that comes too late":            late,
+		"in place, and nobody knew":                inPlace,
+		"a refusal after a lost answer":            refusedLater,
+		"clean believes no 404 alone":              falselyAbsent,
+		"clean asks once, and many at once":        cleanedTogether,
+		"a DLO that does not say its length":       unsized,
+		"an answer that stalls":                    stalled,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			gate := servers.NewGate(t, server.S3)
 			o := options(server, "images")
 			o.AuthURL, o.Prefix = gate.URL+"/auth/v1.0", strings.ReplaceAll(name, " ", "-")
-			x := &faults{gate: gate, o: o, segments: func() []string { return segmentsBelow(t, account, o.Prefix+"/") }}
+			x := &faults{gate: gate, o: o, account: account, segments: func() []string { return segmentsBelow(t, account, o.Prefix+"/") }}
 			f(t, x)
 		})
 	}
@@ -48,6 +61,7 @@ func TestFaults(t *testing.T) {
 type faults struct {
 	gate     *servers.Gate
 	o        swift.Options
+	account  *ncw.Connection
 	segments func() []string
 }
 
@@ -64,7 +78,16 @@ func (x *faults) strike(times int64, match func(*http.Request) bool, f func(http
 	return &hits
 }
 
+// says has the service answer so, and front what is before it.
 func says(status int) func(http.ResponseWriter, *http.Request, http.Handler) {
+	said := front(status)
+	return func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
+		w.Header().Set("X-Trans-Id", "tx-of-a-test")
+		said(w, r, forward)
+	}
+}
+
+func front(status int) func(http.ResponseWriter, *http.Request, http.Handler) {
 	return func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "text/html")

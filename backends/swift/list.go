@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -81,7 +82,7 @@ func (s *service) page(ctx context.Context, prefix, marker, delimiter string, li
 			// Nothing was found to be absent: a run must end here.
 			return nil, fmt.Errorf("%w: %w", backends.Refuse(backends.Denied, "there is no container of the name "+backends.Printable(s.container)), err)
 		}
-		if err == nil || try >= attempts || statusOf(err) != 0 || !again(err) {
+		if err == nil || try >= attempts || errors.As(err, new(*answer)) || !again(err) {
 			return all, err
 		}
 		if err := pause(ctx, try); err != nil {

@@ -90,7 +90,7 @@ func (s *Store) putWhole(ctx context.Context, key string, c backends.Content) er
 func (s *service) put(ctx context.Context, name string, b []byte, header map[string]string) error {
 	sum := md5.Sum(b)
 	header["Etag"] = hex.EncodeToString(sum[:])
-	h, err := s.done(ctx, request{method: http.MethodPut, object: name, header: header, body: b})
+	h, err := s.stored(ctx, request{method: http.MethodPut, object: name, header: header, body: b})
 	if err != nil {
 		return err
 	}
@@ -98,6 +98,20 @@ func (s *service) put(ctx context.Context, name string, b []byte, header map[str
 		return backends.Refuse(backends.Corrupt, "the service says that it stored other bytes, of the MD5 "+backends.Printable(got))
 	}
 	return nil
+}
+
+// stored is done for the PUT of an object. Swift accepts one with 202 and does not
+// store it where it has an object with a later time: one that another client put
+// meanwhile, or by a proxy whose clock is ahead.
+func (s *service) stored(ctx context.Context, r request) (http.Header, error) {
+	resp, err := s.do(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if h, err := drained(resp); err != nil || resp.StatusCode == http.StatusCreated {
+		return h, err
+	}
+	return nil, backends.Refuse(backends.Transient, fmt.Sprintf("it is not stored: an object with a later time is there [HTTP %d, request %s]", resp.StatusCode, resp.Header.Get("X-Trans-Id")))
 }
 
 // swap puts an object in the place of another one and then removes the segments

@@ -152,11 +152,14 @@ func (r *Reader) brief(err error) error {
 		return err
 	}
 	var (
-		said *answer
-		gone *broken
+		said  *answer
+		gone  *broken
+		login *loginError
 	)
 	c := *e
 	switch {
+	case errors.As(e.Err, &login):
+		c.Err = login
 	case errors.As(e.Err, &gone):
 		c.Err = gone
 	case errors.As(e.Err, &said) && classOf(said) == e.Class:

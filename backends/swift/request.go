@@ -30,18 +30,24 @@ type request struct {
 // do makes a request until it is answered by more than an excuse. A token that
 // was refused is renewed once. The caller closes the body of an answer.
 func (s *service) do(ctx context.Context, r request) (*http.Response, error) {
-	renewed := false
+	renewed, unclear := false, false
 	for try := 1; ; try++ {
 		resp, err := s.once(ctx, r)
-		var said *answer
-		if errors.As(err, &said) && said.status == http.StatusUnauthorized && !renewed {
+		if err == nil {
+			return resp, nil
+		}
+		if statusOf(err) == http.StatusUnauthorized && !renewed {
 			renewed = true
 			s.conn.UnAuthenticate()
 			continue
 		}
-		if err == nil || try >= attempts || !again(err) {
-			return resp, err
+		if try >= attempts || !again(err) {
+			if unclear {
+				err = &unsure{err}
+			}
+			return nil, err
 		}
+		unclear = unclear || !refused(err)
 		if err := pause(ctx, try); err != nil {
 			return nil, err
 		}
@@ -54,7 +60,11 @@ func (s *service) done(ctx context.Context, r request) (http.Header, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20))
+	return drained(resp)
+}
+
+func drained(resp *http.Response) (http.Header, error) {
+	_, err := io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20))
 	return resp.Header, errors.Join(err, resp.Body.Close())
 }
 
@@ -64,7 +74,7 @@ func (s *service) once(ctx context.Context, r request) (*http.Response, error) {
 	}
 	storage, err := s.conn.GetStorageUrl(ctx)
 	if err != nil {
-		return nil, shorten(err, nil)
+		return nil, s.notLoggedIn(shorten(err, nil))
 	}
 	opts := swift.RequestOpts{
 		Container: s.container, ObjectName: r.object, Operation: r.method, Parameters: r.query,
@@ -84,9 +94,27 @@ func (s *service) once(ctx context.Context, r request) (*http.Response, error) {
 	}
 	resp, headers, err := s.conn.Call(ctx, storage, opts)
 	if err != nil {
-		return nil, shorten(err, headers)
+		return nil, s.failed(shorten(err, headers), headers != nil)
+	}
+	if requestName(headers) != "" {
+		s.named.Store(true)
 	}
 	return resp, nil
+}
+
+// failed says whose answer an error is. The library logs in again by itself, and
+// then what it returns has no headers. A 404 without the name that other answers
+// have is that of a load balancer or the like.
+func (s *service) failed(err error, answered bool) error {
+	var said *answer
+	if !errors.As(err, &said) {
+		return err
+	}
+	if !answered {
+		return s.notLoggedIn(err)
+	}
+	said.front = said.status == http.StatusNotFound && said.request == "" && s.named.Load()
+	return err
 }
 
 // loan lets a transport read a buffer until the request is answered. It may go

@@ -2,6 +2,7 @@ package swift
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"github.com/regferry/regferry/backends"
@@ -21,21 +22,33 @@ func (s *Store) resume(ctx context.Context, key string, c backends.Content) (*up
 	if err != nil {
 		return nil, err
 	}
-	for _, used := range old.mine {
-		if used == from.Token { // the object is there: its segments are not to be written
-			return nil, nil
-		}
+	placed := old.has(from.Token)
+	if placed && from.Offset < c.Size { // the object is there: its segments are not to be written
+		return nil, nil
 	}
 	s.held.Hold(from.Token)
 	all, err := s.files.listSegments(ctx, from.Token)
 	if err == nil {
-		if u := s.continued(key, c, all); u != nil {
+		u := s.continued(key, c, all)
+		if u != nil && (!placed || u.isIn(old)) {
+			u.placed = placed
 			return u, nil
 		}
-		s.discard(ctx, []string{from.Token})
+		if from.Offset < c.Size { // else a manifest may name them, though none was seen
+			s.discard(ctx, []string{from.Token})
+		}
 	}
 	s.held.Release(from.Token)
 	return nil, err
+}
+
+// isIn says whether an object is made of the upload and nothing else. One that is
+// found in a later try was put when the source had given its verdict, and the
+// answer was lost: nothing is left to send, and the source gives its verdict again.
+func (u *upload) isIn(m manifest) bool {
+	etag := strings.Trim(m.header.Get("Etag"), `"`)
+	return m.only(u.Token) && m.header.Get("Content-Length") == strconv.FormatInt(u.Content.Size, 10) &&
+		(etag == u.etag() || !u.s.files.limits.exact)
 }
 
 // continued is the upload at From.Offset, if that is where a segment ends and
@@ -68,6 +81,6 @@ func (s *Store) continued(key string, c backends.Content, all []entry) *upload {
 		}
 		u.segments[i] = segment{Path: "/" + s.o.Container + "/" + e.Name, Etag: strings.ToLower(e.Hash), Size: e.Bytes}
 	}
-	u.Token, u.Start = c.From.Token, n
+	u.Token, u.Start, u.whole = c.From.Token, n, done
 	return u
 }

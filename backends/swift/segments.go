@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -64,8 +65,16 @@ func (b *bucket) segment(upload string, n int) string {
 
 // manifest is what an object is made of.
 type manifest struct {
-	mine   []string // uploads: segments that were made here, for this key
-	others bool     // it has segments that were not
+	header http.Header // of the object; nil: there is none
+	mine   []string    // uploads: segments that were made here, for this key
+	others bool        // it has segments that were not
+}
+
+func (m manifest) has(upload string) bool { return slices.Contains(m.mine, upload) }
+
+// only says whether the object is made of one upload and nothing else.
+func (m manifest) only(upload string) bool {
+	return !m.others && len(m.mine) == 1 && m.mine[0] == upload
 }
 
 // manifest looks at an object, which need not be there.
@@ -77,7 +86,7 @@ func (b *bucket) manifest(ctx context.Context, key string) (manifest, error) {
 	if err != nil {
 		return manifest{}, err
 	}
-	var m manifest
+	m := manifest{header: h}
 	switch {
 	case h.Get("X-Object-Manifest") != "":
 		prefix, err := url.PathUnescape(h.Get("X-Object-Manifest"))

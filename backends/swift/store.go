@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/regferry/regferry/backends"
 	"github.com/regferry/regferry/backends/parts"
@@ -16,6 +17,8 @@ type Store struct {
 	*Reader
 	buffers *parts.Buffers
 	dlo     bool // how large objects are written
+
+	manifestMost time.Duration // how long the PUT of a manifest may take, with its retries
 
 	// swaps make one change of a large object at a time, for all keys with the
 	// same hash: each removes the segments of the one before.
@@ -42,7 +45,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	l := r.files.limits
 	s := &Store{
-		Reader: r, notices: backends.Notices{Tell: o.Notice},
+		Reader: r, notices: backends.Notices{Tell: o.Notice}, manifestMost: 5 * time.Minute,
 		dlo: r.o.LargeObjects == "dlo" || r.o.LargeObjects == "" && !(l.slo && l.exact),
 	}
 	for i := range s.swaps {

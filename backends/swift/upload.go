@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -48,6 +49,8 @@ type upload struct {
 	key      string
 	segments []segment
 	begun    []bool // segments of which a request was made
+	whole    bool   // all were durable in an earlier try, so a manifest may name them
+	placed   bool   // the object is made of them already
 }
 
 func (s *Store) newUpload(key string, c backends.Content, part int64) *upload {
@@ -70,10 +73,10 @@ func (s *Store) putLarge(ctx context.Context, key string, c backends.Content) er
 	}
 	defer func() { s.held.Release(u.Token) }()
 	err = u.Run(ctx)
-	if err == nil {
+	if err == nil && !u.placed {
 		err = u.complete(ctx)
 	}
-	if err != nil && u.Token != "" && !u.inDoubt(err) && !u.Keep(err, classOf(err)) {
+	if err != nil && u.Token != "" && !u.whole && !u.inDoubt(err) && !u.Keep(err, classOf(err)) {
 		u.abort(ctx)
 	}
 	return err
@@ -122,21 +125,37 @@ func (u *upload) complete(ctx context.Context) error {
 		return err
 	}
 	return u.s.swap(ctx, u.key, u.Token, func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Minute)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), u.s.manifestMost)
 		defer cancel()
 		put := u.putSLO
 		if u.s.dlo {
 			put = u.putDLO
 		}
 		err := put(ctx)
-		if status := statusOf(err); err == nil || status >= 400 && status < 500 && status != http.StatusRequestTimeout && status != 499 {
+		if err == nil || refused(err) {
 			return err
 		}
-		if m, e := u.s.files.manifest(ctx, u.key); e == nil && len(m.mine) == 1 && m.mine[0] == u.Token {
-			return nil
-		}
-		return &doubt{err}
+		return u.settle(ctx, err)
 	})
+}
+
+// settle looks whether the manifest is in place after a failure that does not
+// tell. The time of the request may be over, so it has some of its own. A manifest
+// of ours that is not what was sent does not stay.
+func (u *upload) settle(ctx context.Context, err error) error {
+	ctx, cancel := backends.Detached(ctx)
+	defer cancel()
+	m, e := u.s.files.manifest(ctx, u.key)
+	switch {
+	case e != nil || !m.only(u.Token):
+		return &doubt{err}
+	case classOf(err) != backends.Corrupt && u.isIn(m):
+		return nil
+	}
+	if e := u.s.files.removeAll(ctx, []string{u.s.files.root + u.key}); e != nil {
+		return &doubt{errors.Join(err, e)}
+	}
+	return err
 }
 
 // putSLO has the service look at each segment. Its answer to what is wrong with
@@ -146,7 +165,7 @@ func (u *upload) putSLO(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h, err := u.s.files.done(ctx, request{
+	h, err := u.s.files.stored(ctx, request{
 		method: http.MethodPut, object: u.s.files.root + u.key, query: url.Values{"multipart-manifest": {"put"}},
 		header: map[string]string{"Content-Type": contentType}, body: body,
 	})

@@ -22,7 +22,9 @@
 //
 // Memory: of each side 8 bytes a blob, of the judged one 16, with up to as much
 // again for room to grow; 150 bytes a revision, tag and unread link of the
-// repositories at hand, of which there are as many as listings (at most 16).
+// repositories at hand, of which there are as many as listings (at most 16);
+// and 8 a layer link of those without a revision whose listed tags wait until
+// it is known whether this registry keeps its tags in a database.
 //
 // # Whose damage
 //

@@ -28,6 +28,16 @@ func (at *repository) judge(ctx context.Context) error {
 		return nil // nothing but uploads, or not chosen
 	}
 	at.countUp()
+	if at.undecided() {
+		at.wantedMu.Lock()
+		at.waiting = append(at.waiting, at)
+		at.wantedMu.Unlock()
+		return nil
+	}
+	return at.judgeNow(ctx)
+}
+
+func (at *repository) judgeNow(ctx context.Context) error {
 	j := &judge{repository: at, closure: at.closure(&at.run.mine, &at.mine), source: at.closure(&at.other, &at.theirs)}
 	for _, step := range []func(context.Context) error{j.allTags, j.allWanted, j.allRevisions, j.allAbsent, j.allDangling} {
 		if err := step(ctx); err != nil {

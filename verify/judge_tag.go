@@ -210,8 +210,8 @@ func (j *judge) proveTag(ctx context.Context, t *tag, d digest.Digest, same bool
 	return nil
 }
 
-// allWanted proves the images that an API knows. In a repository without a
-// single revision link these are in a database, and so are the layers'.
+// allWanted proves the images that an API knows. Where these are in a database,
+// a repository without a single revision link has those, and the layers', there.
 func (j *judge) allWanted(ctx context.Context) error {
 	c := j.closure
 	if j.mine.count == 0 && j.databased() {
@@ -242,12 +242,15 @@ func (j *judge) allWanted(ctx context.Context) error {
 	})
 }
 
-// databased says that a repository without revisions is one whose tags are in a
-// database: of a name of which the storage has nothing at all, only if that
-// holds for the others.
-func (j *judge) databased() bool {
-	if j.Metadata != MetadataAuto || j.mine.any || len(j.tags) > 0 {
-		return j.Metadata != MetadataStorage
-	}
-	return j.summary().Database
+// databased says that the registry keeps its tags in a database. What the
+// storage holds decides that for all of it, so not before all was listed: a
+// single repository without revisions may have lost them.
+func (r *run) databased() bool {
+	return r.Metadata.Database(1, r.seenRevisions.Load(), r.seenTags.Load())
+}
+
+// undecided says that a repository waits until all are listed: whether what is
+// listed for it has to have a link depends on that.
+func (at *repository) undecided() bool {
+	return at.Metadata == MetadataAuto && at.mine.count == 0 && len(at.wanted) > 0
 }

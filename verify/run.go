@@ -42,6 +42,9 @@ type run struct {
 	results  results
 	wantedMu sync.Mutex
 	wanted   map[string][]Image // of Options.Tags, by repository, until its repository was judged
+	waiting  []*repository      // whose listed tags cannot be judged before all is listed
+
+	seenRevisions, seenTags atomic.Int64 // links of the judged side, in all repositories
 }
 
 // side is one store and what is known of it. It takes 16 bytes a blob, and up

@@ -30,6 +30,11 @@ func (r *run) repositories(ctx context.Context) error {
 			return err
 		}
 	}
+	for _, at := range r.waiting {
+		if err := at.judgeNow(ctx); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -43,6 +48,7 @@ func (r *run) partition(ctx context.Context, prefix string) error {
 		}
 		k := layout.Parse(p.Key)
 		r.Inventory.object(k, r.of(p))
+		r.countKind(k, r.of(p) != nil)
 		if k.Repository == "" {
 			if !r.Repositories.Some() {
 				r.object(ctx, k, p)
@@ -60,6 +66,18 @@ func (r *run) partition(ctx context.Context, prefix string) error {
 		}
 	}
 	return at.judge(ctx)
+}
+
+// countKind counts what says where the tags are kept, of all repositories, also
+// of those that were not chosen.
+func (r *run) countKind(k layout.Key, there bool) {
+	switch {
+	case !there:
+	case k.Kind == layout.RevisionLink:
+		r.seenRevisions.Add(1)
+	case k.Kind == layout.TagLink:
+		r.seenTags.Add(1)
+	}
 }
 
 // repository is one at hand.

@@ -85,7 +85,8 @@ func (j *judge) ofLink(theirs *Set, d digest.Digest) report.Side {
 	return j.run.mine.name
 }
 
-// allAbsent sorts out why the destination lacks revision links.
+// allAbsent sorts out why the destination lacks revision links. One to what is
+// broken at the source is missing, too: a migration copies it as it is.
 func (j *judge) allAbsent(ctx context.Context) error {
 	return j.each(ctx, len(j.absent), func(i int) error {
 		k := j.absent[i]
@@ -94,17 +95,21 @@ func (j *judge) allAbsent(ctx context.Context) error {
 			switch {
 			case err != nil:
 				return j.unknown(ctx, &j.other, k, err)
+			case v.Whole() && j.explained.Has(k.Digest):
+				return nil
+			case v.Whole() || v.Missing[0].What == "revision link":
+				j.absentHere(k, report.Damage)
+				return nil
 			case j.explained.Has(k.Digest):
-				return nil
-			case !v.Whole() && j.lost(k.Digest, v):
+			case j.lost(k.Digest, v):
 				j.find(j.about(k, report.Finding{Kind: report.LinkDangling, Side: report.Source, Severity: report.Damage, Found: "no such blob"}))
-				return nil
-			case !v.Whole() && v.Missing[0].What != "revision link":
+			default:
 				j.incomplete(ctx, k, k.Digest, v, report.Source)
-				return nil
 			}
+			j.absentHere(k, report.Warning)
+			return nil
 		}
-		j.absentHere(k)
+		j.absentHere(k, report.Damage)
 		return nil
 	})
 }

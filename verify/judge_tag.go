@@ -92,6 +92,7 @@ func (j *judge) absentTag(ctx context.Context, t *tag) error {
 		j.unreadable(&j.other, t.Key, err)
 		return nil
 	}
+	severity := report.Damage
 	if !j.SkipReferences {
 		v, err := j.source.Judge(ctx, d)
 		if err != nil {
@@ -99,10 +100,10 @@ func (j *judge) absentTag(ctx context.Context, t *tag) error {
 		}
 		if !v.Whole() {
 			j.incomplete(ctx, t.Key, d, v, report.Source)
-			return nil
+			severity = report.Warning // no pull gets less for it, but the name is lost
 		}
 	}
-	j.find(j.about(t.Key, report.Finding{Kind: report.Missing, Side: report.Transfer, Severity: report.Damage, Digest: d}))
+	j.find(j.about(t.Key, report.Finding{Kind: report.Missing, Side: report.Transfer, Severity: severity, Digest: d}))
 	return nil
 }
 

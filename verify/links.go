@@ -198,16 +198,17 @@ func (at *repository) malformedAt(blame report.Side, k layout.Key, err error) {
 
 // absentLink sorts out why the destination lacks a link.
 func (at *repository) absentLink(ctx context.Context, k layout.Key) {
-	if at.soundThere(ctx, k) {
-		at.absentHere(k)
+	if !at.soundThere(ctx, k) {
+		return
 	}
-}
-
-func (at *repository) absentHere(k layout.Key) {
 	severity := report.Damage
 	if k.Kind == layout.TagIndexLink || k.Kind == layout.SignatureLink {
 		severity = report.Warning
 	}
+	at.absentHere(k, severity)
+}
+
+func (at *repository) absentHere(k layout.Key, severity report.Severity) {
 	at.find(at.about(k, report.Finding{Kind: report.Missing, Side: report.Transfer, Severity: severity}))
 }
 

@@ -37,7 +37,10 @@ func (j *judge) allRevisions(ctx context.Context) error {
 			j.mu.Unlock()
 			return nil
 		}
-		blame, err := j.blame(ctx, d, v, j.theirs.revisions.Has(d))
+		blame, err := j.run.mine.name, error(nil)
+		if j.theirs.revisions.Has(d) {
+			blame, err = j.blame(ctx, j.source, d, v)
+		}
 		if err != nil {
 			return j.unknown(ctx, &j.other, k, err)
 		}
@@ -114,14 +117,13 @@ func (j *judge) allAbsent(ctx context.Context) error {
 	})
 }
 
-// blame says whose damage it is that a revision is not whole at the judged
-// side: the source's if it is not whole there either, which is asked if the
-// source has it at all.
-func (j *judge) blame(ctx context.Context, d digest.Digest, v Verdict, there bool) (report.Side, error) {
-	if !j.comparing || !there {
+// blame says whose damage it is that a revision, which the source has, is not
+// whole at the judged side: the source's if it is not whole there either.
+func (j *judge) blame(ctx context.Context, source *Closure, d digest.Digest, v Verdict) (report.Side, error) {
+	if !j.comparing {
 		return j.run.mine.name, nil
 	}
-	theirs, err := j.source.Judge(ctx, d)
+	theirs, err := source.Judge(ctx, d)
 	switch {
 	case err != nil:
 		return "", err

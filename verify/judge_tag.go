@@ -190,7 +190,10 @@ func (j *judge) proveTag(ctx context.Context, t *tag, d digest.Digest, same bool
 	case err != nil:
 		return j.unknown(ctx, &j.run.mine, t.Key, err)
 	case !v.Whole():
-		blame, err := j.blame(ctx, d, v, same)
+		blame, err := j.run.mine.name, error(nil)
+		if same {
+			blame, err = j.blame(ctx, j.source, d, v)
+		}
 		if err != nil {
 			return j.unknown(ctx, &j.other, t.Key, err)
 		}
@@ -212,20 +215,17 @@ func (j *judge) proveTag(ctx context.Context, t *tag, d digest.Digest, same bool
 }
 
 // allWanted proves the images that an API knows. Where these are in a database,
-// a repository without a single revision link has those, and the layers', there.
+// a repository without a single revision link, at either side, has those, and
+// the layers', there.
 func (j *judge) allWanted(ctx context.Context) error {
-	c := j.closure
-	if j.mine.count == 0 && j.databased() {
-		in := func(ctx context.Context, d digest.Digest) error { return j.has(ctx, &j.run.mine, d) }
-		c = &Closure{
-			Revision: in, Blob: c.Blob, Size: c.Size, Link: c.Link, Manifest: c.Manifest,
-			Layer: func(context.Context, digest.Digest) error { return nil },
-		}
+	mine, source := j.closure, j.source
+	if j.mine.count+j.theirs.count == 0 && j.databased() {
+		mine, source = j.unlinked(mine, &j.run.mine), j.unlinked(source, &j.other)
 	}
 	return j.each(ctx, len(j.wanted), func(i int) error {
 		w := j.wanted[i]
 		j.results.add(&j.results.closed.listed, 1)
-		v, err := c.Judge(ctx, w.Digest)
+		v, err := mine.Judge(ctx, w.Digest)
 		k := layout.Key{Kind: layout.TagLink, Repository: w.Repository, Tag: w.Tag}
 		if err != nil {
 			return j.unknown(ctx, &j.run.mine, k, err)
@@ -234,13 +234,22 @@ func (j *judge) allWanted(ctx context.Context) error {
 			j.results.add(&j.results.closed.listedProved, 1)
 			return nil
 		}
-		blame, err := j.blame(ctx, w.Digest, v, true)
+		blame, err := j.blame(ctx, source, w.Digest, v)
 		if err != nil {
 			return j.unknown(ctx, &j.other, k, err)
 		}
 		j.incomplete(ctx, k, w.Digest, v, blame)
 		return nil
 	})
+}
+
+// unlinked is a closure of a side whose links are in a database.
+func (j *judge) unlinked(c *Closure, s *side) *Closure {
+	return &Closure{
+		Revision: func(ctx context.Context, d digest.Digest) error { return j.has(ctx, s, d) },
+		Layer:    func(context.Context, digest.Digest) error { return nil },
+		Blob:     c.Blob, Size: c.Size, Link: c.Link, Manifest: c.Manifest,
+	}
 }
 
 // databased says that the registry keeps its tags in a database. What the

@@ -8,6 +8,7 @@ import (
 	"github.com/regferry/regferry/verify"
 	"github.com/regferry/regferry/verify/layout"
 	"github.com/regferry/regferry/verify/layout/layouttest"
+	"github.com/regferry/regferry/verify/report"
 )
 
 // unlinked takes the revisions and tags out of a repository, and leaves its layers.
@@ -28,6 +29,36 @@ func listed(r layouttest.Repository) (all []verify.Image) {
 		all = append(all, verify.Image{Repository: r.Name, Tag: tag, Digest: d})
 	}
 	return all
+}
+
+// Where the tags are in a database, what the transfer lost is the transfer's
+// damage, and what the source lacks the source's.
+func TestListedTagsAreComparedWithTheSource(t *testing.T) {
+	from, made, _ := damaged(t, "")
+	to, _, _ := damaged(t, "")
+	for _, r := range made.Repositories {
+		unlinked(t, from, r.Name)
+		unlinked(t, to, r.Name)
+	}
+	repo := made.Repositories[0]
+	key := layout.BlobKey(made.Needs[repo.Tags["1.0"]][0])
+	o := verify.Options{Tags: listed(repo)}
+	for _, c := range []struct {
+		lost string
+		side report.Side
+	}{{to, report.Transfer}, {from, report.Source}} {
+		remove(t, c.lost, key)
+		o.Source, o.Destination = open(t, from), open(t, to)
+		s, n := run(t, o)
+		if s.Listed.Proved >= s.Listed.All || s.Listed.Proved == 0 {
+			t.Errorf("%+v", s.Listed)
+		}
+		for _, f := range n.findings {
+			if f.Side != c.side && f.Severity != report.Notice {
+				t.Errorf("lost at %s: %+v", c.side, f)
+			}
+		}
+	}
 }
 
 // A repository that has lost its revisions is no sign of a database as long as

@@ -56,6 +56,8 @@ type side struct {
 	sizes   Set // blobs with their sizes in bytes, as sizeOf writes them
 	bad     Set // blobs whose content was read and is wrong
 	unread  Set // blobs that could not be read or asked for
+
+	unsaid atomic.Int64 // answers in a row that the service cannot say what digest it keeps
 }
 
 // has notes a blob that is there, and its size if that is known.

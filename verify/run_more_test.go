@@ -19,6 +19,7 @@ import (
 	"github.com/regferry/regferry/backends/backendtest"
 	"github.com/regferry/regferry/verify"
 	"github.com/regferry/regferry/verify/layout"
+	"github.com/regferry/regferry/verify/layout/layouttest"
 	"github.com/regferry/regferry/verify/report"
 )
 
@@ -314,6 +315,35 @@ func TestChecksum(t *testing.T) {
 	}
 	if got["checksum"] != want || got["presence"] != int64(len(made.Blobs))-want-1 || s.Of(report.ContentCorrupt) != 1 {
 		t.Errorf("%v, want %d; %s", got, want, words(n.findings))
+	}
+}
+
+// mute is a service that cannot say what digests it keeps.
+type mute struct {
+	backends.ReadStore
+	asked atomic.Int64
+}
+
+func (m *mute) StoredDigest(context.Context, string) (digest.Digest, int64, error) {
+	m.asked.Add(1)
+	return "", -1, &backends.Error{Op: "stat", Class: backends.Unsupported}
+}
+
+// That a service cannot say its digests is no failure, and it is not asked of
+// every blob.
+func TestChecksumThatCannotBeSaid(t *testing.T) {
+	dir := tempDir(t)
+	made, err := layouttest.WriteDir(dir, layouttest.Shape{Seed: 4, Repositories: 3, Tags: 20, Layers: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &mute{ReadStore: open(t, dir)}
+	s, n := run(t, verify.Options{Source: m, Level: verify.Checksum})
+	if len(n.findings) != 0 || len(s.Proof) != 1 || s.Proof[0].How != report.ByPresence || s.Proof[0].Blobs != int64(len(made.Blobs)) {
+		t.Errorf("%+v %s", s.Proof, words(n.findings))
+	}
+	if asked := m.asked.Load(); asked == 0 || asked > 30 || len(made.Blobs) < 100 {
+		t.Errorf("asked %d times of %d blobs", asked, len(made.Blobs))
 	}
 }
 

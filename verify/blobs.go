@@ -34,6 +34,7 @@ func (r *run) shard(ctx context.Context, prefix string) error {
 	if err != nil {
 		return err
 	}
+	doubted := doubtedBlobs{run: r}
 	for p, err := range r.pairs(ctx, prefix, "") {
 		if err != nil {
 			return err
@@ -44,9 +45,11 @@ func (r *run) shard(ctx context.Context, prefix string) error {
 			r.object(ctx, k, p)
 			continue
 		}
-		r.blob(ctx, blob{Key: k, Pair: p, shard: r.shardName(prefix), before: before})
+		if err := doubted.blob(ctx, blob{Key: k, Pair: p, shard: r.shardName(prefix), before: before}); err != nil {
+			return err
+		}
 	}
-	return nil
+	return doubted.again(ctx)
 }
 
 // shardName keeps apart what was proved in different ways.

@@ -17,8 +17,10 @@
 // each manifest is read once, and closures are answered from memory. What
 // closures, links and tags have named is taken out of the set of the blobs; the
 // rest is unreferenced, and listed once more for names and sizes if there is
-// any. Before anything is called missing it is asked for, since a live registry
-// may have got it since; before a tag is called broken its link is read again.
+// any. Both sides may be in use: what one was listed without, and all that a
+// broken tag lacks, is asked for once more after a pause before it is reported,
+// a link that is empty is read once more, and so is that of a broken tag. That
+// is done in batches, and for 10,000 things at most.
 //
 // Memory: of each side 8 bytes a blob, of the judged one 16, with up to as much
 // again for room to grow; 150 bytes a revision, tag and unread link of the

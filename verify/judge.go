@@ -24,6 +24,9 @@ func (at *repository) judge(ctx context.Context) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
+	if err := at.linksAgain(ctx); err != nil {
+		return err
+	}
 	if !at.mine.any && !at.theirs.any && len(at.tags) == 0 && len(at.wanted) == 0 {
 		return nil // nothing but uploads, or not chosen
 	}
@@ -70,7 +73,8 @@ func (at *repository) countUp() {
 type judge struct {
 	*repository
 	closure, source *Closure
-	gone            []digest.Digest // revisions whose manifest is not there
+	gone            []digest.Digest        // revisions whose manifest is not there
+	ask             map[digest.Digest]bool // blobs to be asked for again, see twice
 }
 
 // closure answers from what was listed of one side, and asks again before it

@@ -38,6 +38,7 @@ type run struct {
 	blind    atomic.Bool        // something in the tree could not be looked at
 	extra    atomic.Int64       // blobs that only the destination has
 	looks    atomic.Int64       // blobs that were read at the source to see whose damage it is
+	doubts   atomic.Int64       // things that were asked for once more
 	inARow   atomic.Int64       // reads that failed, one after the other
 	results  results
 	wantedMu sync.Mutex

@@ -93,8 +93,9 @@ type repository struct {
 	revisions []digest.Digest // links at the judged side that are what they should be
 	absent    []layout.Key    // revision links that the destination lacks
 	dangling  []danglingLink
-	explained Set // revisions whose damage was reported with a tag
-	bent      Set // links of the destination alone that hold no digest, or another one
+	doubted   []doubtedLink // that wait until all is listed
+	explained Set           // revisions whose damage was reported with a tag
+	bent      Set           // links of the destination alone that hold no digest, or another one
 	wanted    []Image
 	upload    string    // the one at hand
 	uploadAt  time.Time // when something of it was written last
@@ -115,8 +116,11 @@ type linkSet struct {
 type tag struct {
 	layout.Key
 	Pair
-	index, theirIndex bool         // it has an entry in its index, at the judged side and at the source
-	absent            []layout.Key // index links that the destination lacks
+	index, theirIndex bool          // it has an entry in its index, at the judged side and at the source
+	entry             string        // the key of one, at the judged side if that has any
+	absent            []layout.Key  // index links that the destination lacks
+	names             digest.Digest // once it was read and compared
+	same              bool          // the source's names the same
 }
 
 // danglingLink is a layer link to a blob that is not there.
@@ -168,6 +172,9 @@ func (at *repository) add(ctx context.Context, k layout.Key, p Pair) {
 		return
 	case layout.TagIndexLink:
 		t := at.tagAt(k.Tag)
+		if mine != nil || !t.index {
+			t.entry = p.Key
+		}
 		t.index = t.index || mine != nil
 		t.theirIndex = t.theirIndex || at.comparing && p.Src != nil
 	}
@@ -190,6 +197,17 @@ func (at *repository) tagAt(name string) *tag {
 	t := &tag{Key: layout.Key{Kind: layout.TagLink, Repository: at.name, Tag: name}}
 	at.tags = append(at.tags, t)
 	return t
+}
+
+// recount counts what has come, or gone, since it was listed.
+func (at *repository) recount(k layout.Key, before, now Pair) {
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	at.mine.listed(k, at.of(before) == nil && at.of(now) != nil)
+	at.theirs.listed(k, before.Src == nil && now.Src != nil)
+	if k.Kind == layout.RevisionLink && at.of(before) != nil && at.of(now) == nil {
+		at.mine.count--
+	}
 }
 
 func (l *linkSet) listed(k layout.Key, there bool) {

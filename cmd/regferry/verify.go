@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -134,6 +135,9 @@ func (v *verification) check(errOut io.Writer) (log *slog.Logger, err error) {
 	if err := v.options.Repositories.Check(); err != nil {
 		return usage(err)
 	}
+	if v.options.Repositories.Some() && !v.references {
+		return usage(errors.New("--repository with --references=false: which blobs a repository needs is known from its references only; leave one of the two out"))
+	}
 	if v.options.Tags, err = v.readTags(); err != nil {
 		return usage(fmt.Errorf("--tags: %w", err))
 	}
@@ -160,6 +164,13 @@ func (v *verification) readTags() ([]verify.Image, error) {
 	all, err := verify.ParseImages(f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", v.tags, err)
+	}
+	chosen := slices.ContainsFunc(all, func(i verify.Image) bool { return v.options.Repositories.Match(i.Repository) })
+	switch {
+	case len(all) == 0:
+		return nil, fmt.Errorf("%s: there is no tag in it; write a line repository:tag@sha256:... for each", v.tags)
+	case !chosen:
+		return nil, fmt.Errorf("%s: none of its tags is of a repository that --repository %s chooses", v.tags, strings.Join(v.options.Repositories, " "))
 	}
 	return all, nil
 }

@@ -97,13 +97,13 @@ var proofWords = map[string]string{
 
 func (a audited) closures(row func(name, format string, args ...any)) {
 	of := func(name string, p verify.Proved) {
-		if p.All > 0 || name != "listed tags" {
-			row(name, "%s of %s have all that a pull needs", humanize.Comma(p.Proved), humanize.Comma(p.All))
-		}
+		row(name, "%s of %s have all that a pull needs", humanize.Comma(p.Proved), humanize.Comma(p.All))
 	}
 	of("tags", a.summary.Tags)
 	of("manifests", a.summary.Revisions)
-	of("listed tags", a.summary.Listed)
+	if a.v.tags != "" {
+		of("listed tags", a.summary.Listed)
+	}
 }
 
 // verdict is the last line.
@@ -136,6 +136,8 @@ func (a audited) verdict() string {
 		return "nothing is damaged, as far as was looked: references were not followed"
 	case s.Tags.All+s.Revisions.All+s.Listed.All == 0:
 		return "NOT PROVED: there is no tag and no manifest to prove"
+	case s.Closures && s.Tags.Proved+s.Revisions.Proved+s.Listed.Proved < s.Tags.All+s.Revisions.All+s.Listed.All:
+		return "no damage was found, but not all tags and manifests were proved; verify again"
 	case a.v.options.Level == verify.Presence || unread(s):
 		return good + ", but not all blobs' bytes were proved: see --level"
 	}

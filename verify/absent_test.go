@@ -6,6 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
+
+	"github.com/regferry/regferry/backends"
+	"github.com/regferry/regferry/backends/backendtest"
 	"github.com/regferry/regferry/verify"
 	"github.com/regferry/regferry/verify/layout"
 	"github.com/regferry/regferry/verify/report"
@@ -49,6 +53,53 @@ func TestAbsentLinkToWhatIsBrokenAtTheSource(t *testing.T) {
 			if !said || s.Differences() == 0 || s.SourceDamage() == 0 {
 				t.Errorf("%s without %s: %s", damage, key[strings.Index(key, "_manifests"):], words(n.findings))
 			}
+		}
+	}
+}
+
+// A manifest that is too long for any registry is there, so it is no dangling
+// link, and nobody is told to delete it for one.
+func TestManifestThatIsTooLong(t *testing.T) {
+	dir, made, _ := damaged(t, "")
+	repo := made.Repositories[0]
+	manifest := `{"schemaVersion":2,"manifests":[]` + strings.Repeat(" ", verify.MaxManifest) + `}`
+	d := digest.FromString(manifest)
+	with := func(tag string) backends.ReadStore {
+		s := memory(t, dir).(backends.Store)
+		put(t, s, layout.BlobKey(d), manifest)
+		put(t, s, layout.RevisionKey(repo.Name, d), string(d))
+		if tag != "" {
+			put(t, s, layout.TagKey(repo.Name, tag), string(d))
+		}
+		return s
+	}
+	for name, c := range map[string]struct {
+		verify.Options
+		want string
+	}{
+		"untagged":           {verify.Options{Source: with("")}, "source revision-incomplete damage"},
+		"tagged":             {verify.Options{Source: with("long")}, "source tag-incomplete damage"},
+		"both":               {verify.Options{Source: with(""), Destination: with("")}, "source revision-incomplete damage"},
+		"at the source":      {verify.Options{Source: with(""), Destination: memory(t, dir)}, "source revision-incomplete damage, transfer missing damage, transfer missing warning"},
+		"at the destination": {verify.Options{Source: memory(t, dir), Destination: with("")}, "destination extra-at-destination warning x2, destination revision-incomplete damage"},
+	} {
+		if _, n := run(t, c.Options); words(n.findings) != c.want {
+			t.Errorf("%s: %s %+v", name, words(n.findings), n.findings)
+		}
+	}
+}
+
+// A tag or a manifest that is deleted while it is looked at is not counted: what
+// is there is proved, all of it.
+func TestDeletedMeanwhile(t *testing.T) {
+	dir, made, _ := damaged(t, "")
+	keys := ofTag(t, open(t, dir), made)
+	for _, what := range []string{"tag", "revision"} {
+		f := backendtest.NewFaults(t)
+		f.On("open", backendtest.Key(keys[what]), backendtest.Fail(backends.NotFound).Always())
+		s, _ := run(t, verify.Options{Source: f.WrapRead(open(t, dir))})
+		if what == "tag" && (s.Tags.Proved != s.Tags.All || s.SourceDamage() != 0) || s.Revisions.Proved != s.Revisions.All {
+			t.Errorf("%s: %+v", what, s)
 		}
 	}
 }

@@ -54,6 +54,11 @@ func (at *repository) judgeNow(ctx context.Context) error {
 }
 
 func (at *repository) countUp() {
+	for _, k := range at.gone {
+		if k.Kind == layout.RevisionLink {
+			at.mine.count--
+		}
+	}
 	count := func(s report.Side, l *linkSet) {
 		if !l.any && len(at.wanted) == 0 {
 			return
@@ -73,7 +78,7 @@ func (at *repository) countUp() {
 type judge struct {
 	*repository
 	closure, source *Closure
-	gone            []digest.Digest        // revisions whose manifest is not there
+	lost            []digest.Digest        // revisions whose manifest is not there
 	ask             map[digest.Digest]bool // blobs to be asked for again, see twice
 }
 
@@ -133,6 +138,9 @@ func (at *repository) manifest(ctx context.Context, s *side, d digest.Digest) ([
 	}
 	key := layout.BlobKey(d)
 	data, err := at.small(ctx, s, key, MaxManifest)
+	if errors.Is(err, backends.NotFound) && !errors.Is(err, errTooLong) {
+		s.present.Remove(d) // it is gone since it was listed
+	}
 	if err != nil || !Provable(d) || d.Algorithm().FromBytes(data) == d {
 		at.measure(s, d, data)
 		return data, err

@@ -37,9 +37,9 @@ func (j *judge) revision(ctx context.Context, d digest.Digest, sure bool) (doubt
 		return false, nil
 	case !sure && j.doubts(v):
 		return true, nil
-	case j.lost(d, v):
+	case j.isLost(&j.run.mine, d, v):
 		j.mu.Lock()
-		j.gone = append(j.gone, d)
+		j.lost = append(j.lost, d)
 		j.mu.Unlock()
 		return false, nil
 	}
@@ -53,10 +53,11 @@ func (j *judge) revision(ctx context.Context, d digest.Digest, sure bool) (doubt
 	return false, nil
 }
 
-// lost says that the manifest of a revision is not there at all.
-func (j *judge) lost(d digest.Digest, v Verdict) bool {
+// isLost says that the manifest of a revision is not there at all. One that is
+// there and is none, or too long for any registry, is incomplete.
+func (j *judge) isLost(s *side, d digest.Digest, v Verdict) bool {
 	m := v.Missing[0]
-	return m.What == "manifest" && m.Digest == d && !j.run.mine.told(d) && !j.other.told(d)
+	return m.What == "manifest" && m.Digest == d && !s.present.Has(d) && !j.run.mine.told(d) && !j.other.told(d)
 }
 
 // allDangling reports links to blobs that are not there, and that nothing else
@@ -65,7 +66,7 @@ func (j *judge) allDangling(context.Context) error {
 	needed := func(d digest.Digest) bool {
 		return j.missed.Has(d) || j.comparing && j.other.present.Has(d)
 	}
-	for _, d := range j.gone {
+	for _, d := range j.lost {
 		if needed(d) {
 			continue
 		}
@@ -117,7 +118,7 @@ func (j *judge) absentRevision(ctx context.Context, k layout.Key, sure bool) (do
 		j.absentHere(k, report.Damage)
 		return false, nil
 	case j.explained.Has(k.Digest):
-	case j.lost(k.Digest, v):
+	case j.isLost(&j.other, k.Digest, v):
 		j.find(j.about(k, report.Finding{Kind: report.LinkDangling, Side: report.Source, Severity: report.Damage, Found: "no such blob"}))
 	default:
 		j.incomplete(ctx, k, k.Digest, v, report.Source)
@@ -173,6 +174,9 @@ func (j *judge) incomplete(ctx context.Context, k layout.Key, d digest.Digest, v
 func (j *judge) missing(m Missing, blame report.Side) {
 	if m.What != "blob" && m.What != "manifest" {
 		return
+	}
+	if errors.Is(m.Err, errTooLong) {
+		return // it is there
 	}
 	if e := (*backends.Error)(nil); errors.As(m.Err, &e) && e.Op == opSize {
 		return // it is there, and who is wrong cannot be told without reading it

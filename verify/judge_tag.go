@@ -169,6 +169,7 @@ func (j *judge) present(ctx context.Context, t *tag, mine backends.Object, named
 		j.malformed(ctx, t.Key, t.Pair, err)
 		return false, nil
 	case errors.Is(err, backends.NotFound): // deleted meanwhile
+		j.results.add(&j.results.closed.tags, -1)
 		return false, nil
 	case err != nil:
 		j.unreadable(&j.run.mine, t.Key, err)
@@ -229,6 +230,7 @@ func (j *judge) proveTag(ctx context.Context, t *tag, d digest.Digest, same, sur
 	if err == nil && !v.Whole() {
 		now, again := j.readLink(ctx, &j.run.mine, t.Key)
 		if errors.Is(again, backends.NotFound) {
+			j.results.add(&j.results.closed.tags, -1)
 			return false, nil
 		}
 		if again == nil && now != d {

@@ -147,6 +147,9 @@ func (at *repository) content(ctx context.Context, k layout.Key, p Pair, sure bo
 		at.theirs.remove(k)
 		at.malformedAt(report.Source, k, theirs)
 	case errors.Is(err, backends.NotFound): // gone since it was listed
+		at.mu.Lock()
+		at.gone = append(at.gone, k)
+		at.mu.Unlock()
 	case err != nil:
 		at.unreadable(&at.run.mine, k, err)
 	case at.differ(p), at.otherContent(p):

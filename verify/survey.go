@@ -94,6 +94,7 @@ type repository struct {
 	absent    []layout.Key    // revision links that the destination lacks
 	dangling  []danglingLink
 	doubted   []doubtedLink // that wait until all is listed
+	gone      []layout.Key  // that were deleted since they were listed
 	explained Set           // revisions whose damage was reported with a tag
 	bent      Set           // links of the destination alone that hold no digest, or another one
 	wanted    []Image

@@ -42,8 +42,9 @@ type run struct {
 	inARow   atomic.Int64       // reads that failed, one after the other
 	results  results
 	wantedMu sync.Mutex
-	wanted   map[string][]Image // of Options.Tags, by repository, until its repository was judged
-	waiting  []*repository      // whose listed tags cannot be judged before all is listed
+	wanted   map[string][]Image        // of Options.Tags, by repository, until its repository was judged
+	before   func() (ProvedSet, error) // of the shard chosen; it is read once
+	waiting  []*repository             // whose listed tags cannot be judged before all is listed
 
 	seenRevisions, seenTags atomic.Int64 // links of the judged side, in all repositories
 }
@@ -128,6 +129,7 @@ func newRun(o Options) *run {
 			r.wanted[i.Repository] = append(r.wanted[i.Repository], i)
 		}
 	}
+	r.before = sync.OnceValues(func() (ProvedSet, error) { return r.Journal.Proved(r.shardName(chosen)) })
 	r.works.SetLimit(o.Workers)
 	return r
 }

@@ -183,6 +183,8 @@ func TestChosenDamage(t *testing.T) {
 type kept struct {
 	mu  sync.Mutex
 	all map[string]map[digest.Digest]bool
+
+	reads atomic.Int64 // of a shard
 }
 
 type keptSet map[digest.Digest]bool
@@ -190,6 +192,7 @@ type keptSet map[digest.Digest]bool
 func (k keptSet) Has(d digest.Digest) bool { return k[d] }
 
 func (k *kept) Proved(shard string) (verify.ProvedSet, error) {
+	k.reads.Add(1)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	set := keptSet{}
@@ -243,6 +246,22 @@ func TestStopAndGoOn(t *testing.T) {
 	}
 	if got := words(found.findings); got != "source content-corrupt damage" {
 		t.Error(got)
+	}
+}
+
+// A choice of repositories goes on as well, and reads what was proved once.
+func TestGoOnWithAChoice(t *testing.T) {
+	dir, _, _ := damaged(t, "")
+	journal := &kept{all: map[string]map[digest.Digest]bool{}}
+	o := verify.Options{Level: verify.Content, Journal: journal, Repositories: verify.Globs{"**"}}
+	o.Source = open(t, dir)
+	first, _ := run(t, o)
+	if n := journal.reads.Load(); n != 1 {
+		t.Errorf("it was read %d times", n)
+	}
+	again, n := run(t, o)
+	if len(n.findings) != 0 || again.Resumed == 0 || first.Proof[0].Blobs != again.Resumed {
+		t.Errorf("%+v, then %d were taken over; %s", first.Proof, again.Resumed, words(n.findings))
 	}
 }
 

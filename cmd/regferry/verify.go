@@ -96,7 +96,7 @@ func newVerify(sig *signals, code *int) *cobra.Command {
 	f.StringArrayVar((*[]string)(&v.options.Repositories), "repository", nil, "only repositories that match `GLOB`, with the blobs they need; repeatable; ** crosses slashes")
 	f.StringVar(&v.tags, "tags", "", "also prove the tags in `FILE`, a line repository:tag@sha256:... each, as a registry with a database exports them")
 	f.StringVar(&v.metadata, "metadata", "auto", "where the registry keeps its tags: storage, database or auto")
-	f.Int64Var(&v.limit, "limit-findings", 0, "most findings kept in reports; all are counted; 0: no limit")
+	f.Int64Var(&v.limit, "limit-findings", 0, "most findings kept in reports, notices at most a quarter of them; all are counted; 0: no limit")
 	f.StringVar(&v.checkpoint, "checkpoint", "", "`FILE` that keeps what was proved until the audit is complete, to go on from")
 	f.IntVar(&v.options.Workers, "workers", verify.DefaultWorkers, "requests in flight")
 	f.Var(&v.bandwidth, "bandwidth", "most bytes a second read to hash blobs, such as 50MiB; 0: no limit")

@@ -34,7 +34,8 @@
 // which the destination lacks or has wrong are read at the source, up to a
 // thousand of them; what is beyond is the transfer's. The destination's, if the
 // thing is there with the right size and other bytes, or if the source never
-// had it. Else the transfer's. A source that has fewer links or blobs than the
+// had it. Else the transfer's, and so is the loss of a link to what is broken at
+// the source: a migration copies those as they are. A source that has fewer links or blobs than the
 // destination is judged as well: whatever it lacks may be what its tags need.
 //
 // # Decisions

@@ -34,6 +34,7 @@ func (r *run) shard(ctx context.Context, prefix string) error {
 	if err != nil {
 		return err
 	}
+	doubted := doubtedBlobs{run: r}
 	for p, err := range r.pairs(ctx, prefix, "") {
 		if err != nil {
 			return err
@@ -44,9 +45,11 @@ func (r *run) shard(ctx context.Context, prefix string) error {
 			r.object(ctx, k, p)
 			continue
 		}
-		r.blob(ctx, blob{Key: k, Pair: p, shard: r.shardName(prefix), before: before})
+		if err := doubted.blob(ctx, blob{Key: k, Pair: p, shard: r.shardName(prefix), before: before}); err != nil {
+			return err
+		}
 	}
-	return nil
+	return doubted.again(ctx)
 }
 
 // shardName keeps apart what was proved in different ways.
@@ -253,6 +256,9 @@ func (r *run) asLarge(ctx context.Context, s *side, d digest.Digest, size int64)
 	return &backends.Error{Op: opSize, Key: o.Key, Class: backends.NotFound, Err: fmt.Errorf("it has %s, and the manifest says %d", byteCount(o.Size), size)}
 }
 
+// chosen is the shard of the blobs of a choice of repositories.
+const chosen = "chosen"
+
 // fetch looks at one blob of a choice of repositories, on both sides, once,
 // however many ask for it.
 func (r *run) fetch(ctx context.Context, d digest.Digest) error {
@@ -261,9 +267,9 @@ func (r *run) fetch(ctx context.Context, d digest.Digest) error {
 			return nil, nil
 		}
 		key := layout.BlobKey(d)
-		b := blob{Key: layout.Parse(key), Pair: Pair{Key: key}, shard: r.shardName("chosen"), now: true}
+		b := blob{Key: layout.Parse(key), Pair: Pair{Key: key}, shard: r.shardName(chosen), now: true}
 		var err error
-		if b.before, err = r.Journal.Proved(b.shard); err != nil {
+		if b.before, err = r.before(); err != nil {
 			return nil, err
 		}
 		src := &r.mine

@@ -74,20 +74,36 @@ var ErrTooDeep = errors.New("indexes are nested too deep")
 // revision is kept; any other is asked for again by the next call, since on a
 // live registry what is missing now may be about to come, or on its way out.
 func (c *Closure) Judge(ctx context.Context, d digest.Digest) (Verdict, error) {
-	return c.judge(ctx, d, make(broken), 0)
+	return c.judge(ctx, d, way{known: make(map[digest.Digest]Verdict)})
 }
 
-// broken are the verdicts of one Judge that are not kept beyond it. Without
-// them, indexes that name two of the next level each would be asked for as often
-// as there are ways to them, which doubles with each level.
-type broken map[digest.Digest]Verdict
+// way is how one Judge has come to a revision.
+type way struct {
+	// known are the verdicts that are not kept beyond this Judge. Without them,
+	// indexes that name two of the next level each would be asked for as often as
+	// there are ways to them, which doubles with each level.
+	known map[digest.Digest]Verdict
+	depth int
+	alone bool // something above has a name that does not prove its content
+}
 
-func (c *Closure) judge(ctx context.Context, d digest.Digest, known broken, depth int) (Verdict, error) {
-	if v, ok := known[d]; ok {
+func (c *Closure) judge(ctx context.Context, d digest.Digest, w way) (Verdict, error) {
+	if v, ok := w.known[d]; ok {
 		return v, nil
 	}
-	if depth > maxDepth {
+	if w.depth > maxDepth {
 		return Verdict{Missing: []Missing{{What: "readable manifest", Digest: d, Err: ErrTooDeep}}}, nil
+	}
+	// A digest names its content, so references form no circle and waiting for
+	// another goroutine's judgement of a child cannot deadlock. A digest that
+	// cannot be computed here proves nothing: what bears it may name whatever
+	// names it. So from there on nobody is waited for, and the depth ends it.
+	if w.alone = w.alone || !Provable(d); w.alone {
+		v, err := c.ask(ctx, d, w)
+		if err == nil {
+			w.known[d] = v
+		}
+		return v, err
 	}
 	c.mu.Lock()
 	if c.judged == nil {
@@ -99,14 +115,12 @@ func (c *Closure) judge(ctx context.Context, d digest.Digest, known broken, dept
 		c.judged[d] = j
 	}
 	c.mu.Unlock()
-	// A digest names its content, so references form no circle and waiting
-	// for another goroutine's judgement of a child cannot deadlock.
-	j.once.Do(func() { j.verdict, j.err = c.ask(ctx, d, known, depth) })
+	j.once.Do(func() { j.verdict, j.err = c.ask(ctx, d, w) })
 	if j.err != nil || !j.verdict.Whole() {
 		c.forget(d, j)
 	}
 	if j.err == nil && !j.verdict.Whole() {
-		known[d] = j.verdict
+		w.known[d] = j.verdict
 	}
 	return j.verdict, j.err
 }
@@ -119,7 +133,7 @@ func (c *Closure) forget(d digest.Digest, j *judgement) {
 	}
 }
 
-func (c *Closure) ask(ctx context.Context, d digest.Digest, known broken, depth int) (Verdict, error) {
+func (c *Closure) ask(ctx context.Context, d digest.Digest, w way) (Verdict, error) {
 	v := Verdict{}
 	if err := v.need("revision link", d, d, c.Revision(ctx, d)); err != nil {
 		return v, err
@@ -134,23 +148,23 @@ func (c *Closure) ask(ctx context.Context, d digest.Digest, known broken, depth 
 		return v, nil
 	}
 	for _, r := range m.References {
-		if err := c.reference(ctx, &v, d, r, known, depth); err != nil {
+		if err := c.reference(ctx, &v, d, r, w); err != nil {
 			return v, err
 		}
 	}
 	return v, nil
 }
 
-func (c *Closure) reference(ctx context.Context, v *Verdict, d digest.Digest, r layout.Reference, known broken, depth int) error {
+func (c *Closure) reference(ctx context.Context, v *Verdict, d digest.Digest, r layout.Reference, w way) error {
 	switch {
 	case r.Role == layout.Subject, r.Foreign:
 		return nil // may be absent: the one by the OCI distribution specification, the other by its urls
 	case r.Role == layout.Child:
-		return c.child(ctx, v, d, r.Digest, known, depth)
+		return c.child(ctx, v, d, r.Digest, w)
 	case r.Role == layout.Either:
 		err := c.Revision(ctx, r.Digest)
 		if err == nil {
-			return c.child(ctx, v, d, r.Digest, known, depth)
+			return c.child(ctx, v, d, r.Digest, w)
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -190,8 +204,9 @@ func (c *Closure) size(ctx context.Context, d digest.Digest, size int64) error {
 	return c.Size(ctx, d, size)
 }
 
-func (c *Closure) child(ctx context.Context, v *Verdict, parent, d digest.Digest, known broken, depth int) error {
-	sub, err := c.judge(ctx, d, known, depth+1)
+func (c *Closure) child(ctx context.Context, v *Verdict, parent, d digest.Digest, w way) error {
+	w.depth++
+	sub, err := c.judge(ctx, d, w)
 	if err != nil {
 		return err
 	}

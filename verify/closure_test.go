@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -307,6 +308,54 @@ func TestClosureTooDeep(t *testing.T) {
 	v, err = r.closure().Judge(t.Context(), chain[maxDepth-1])
 	if err != nil || !v.Whole() || v.Depth != maxDepth {
 		t.Errorf("%d indexes: depth %d, missing %v, %v", maxDepth, v.Depth, v.Missing, err)
+	}
+}
+
+// A name that proves nothing can be given to what names it in turn: indexes in a
+// circle come to an end, whoever judges which of them at the same time.
+func TestClosureInACircle(t *testing.T) {
+	r := newRepo()
+	image, _, _ := r.image("a")
+	name := func(c string) digest.Digest { return digest.Digest("blake9:" + strings.Repeat(c, 64)) }
+	a, b, itself := name("a"), name("b"), name("c")
+	viaA, viaB := r.index(a), r.index(b)
+	for d, children := range map[digest.Digest][]digest.Digest{a: {viaB, image}, b: {viaA, image}, itself: {itself, itself, image}} {
+		r.revisions[d], r.manifests[d] = nil, r.manifests[r.index(children...)]
+	}
+	c := r.closure()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		var wg sync.WaitGroup
+		for _, d := range []digest.Digest{viaA, viaB, a, b, itself, image} {
+			for range 20 {
+				wg.Go(func() {
+					if v, err := c.Judge(t.Context(), d); err != nil || v.Whole() != (d == image) {
+						t.Errorf("%s: %+v, %v", d, v.Missing, err)
+					}
+				})
+			}
+		}
+		wg.Wait()
+	}()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second): // it would be for ever
+		t.Fatal("it does not end")
+	}
+}
+
+// What names an unprovable child that is whole is whole.
+func TestClosureOfAnUnprovableChild(t *testing.T) {
+	r := newRepo()
+	image, _, _ := r.image("a")
+	child := digest.Digest("blake9:" + strings.Repeat("a", 64))
+	r.revisions[child], r.manifests[child] = nil, r.manifests[r.index(image)]
+	top := r.index(child, child, image)
+	for range 2 {
+		if v, err := r.closure().Judge(t.Context(), top); err != nil || !v.Whole() || v.Depth != 2 {
+			t.Errorf("%+v, %v", v, err)
+		}
 	}
 }
 

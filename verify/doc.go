@@ -17,12 +17,16 @@
 // each manifest is read once, and closures are answered from memory. What
 // closures, links and tags have named is taken out of the set of the blobs; the
 // rest is unreferenced, and listed once more for names and sizes if there is
-// any. Before anything is called missing it is asked for, since a live registry
-// may have got it since; before a tag is called broken its link is read again.
+// any. Both sides may be in use: what one was listed without, and all that a
+// broken tag lacks, is asked for once more after a pause before it is reported,
+// a link that is empty is read once more, and so is that of a broken tag. That
+// is done in batches, and for 10,000 things at most.
 //
 // Memory: of each side 8 bytes a blob, of the judged one 16, with up to as much
 // again for room to grow; 150 bytes a revision, tag and unread link of the
-// repositories at hand, of which there are as many as listings (at most 16).
+// repositories at hand, of which there are as many as listings (at most 16);
+// and 8 a layer link of those without a revision whose listed tags wait until
+// it is known whether this registry keeps its tags in a database.
 //
 // # Whose damage
 //
@@ -30,7 +34,8 @@
 // which the destination lacks or has wrong are read at the source, up to a
 // thousand of them; what is beyond is the transfer's. The destination's, if the
 // thing is there with the right size and other bytes, or if the source never
-// had it. Else the transfer's. A source that has fewer links or blobs than the
+// had it. Else the transfer's, and so is the loss of a link to what is broken at
+// the source: a migration copies those as they are. A source that has fewer links or blobs than the
 // destination is judged as well: whatever it lacks may be what its tags need.
 //
 // # Decisions

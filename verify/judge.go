@@ -24,10 +24,23 @@ func (at *repository) judge(ctx context.Context) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
+	if err := at.linksAgain(ctx); err != nil {
+		return err
+	}
 	if !at.mine.any && !at.theirs.any && len(at.tags) == 0 && len(at.wanted) == 0 {
 		return nil // nothing but uploads, or not chosen
 	}
 	at.countUp()
+	if at.undecided() {
+		at.wantedMu.Lock()
+		at.waiting = append(at.waiting, at)
+		at.wantedMu.Unlock()
+		return nil
+	}
+	return at.judgeNow(ctx)
+}
+
+func (at *repository) judgeNow(ctx context.Context) error {
 	j := &judge{repository: at, closure: at.closure(&at.run.mine, &at.mine), source: at.closure(&at.other, &at.theirs)}
 	for _, step := range []func(context.Context) error{j.allTags, j.allWanted, j.allRevisions, j.allAbsent, j.allDangling} {
 		if err := step(ctx); err != nil {
@@ -41,6 +54,11 @@ func (at *repository) judge(ctx context.Context) error {
 }
 
 func (at *repository) countUp() {
+	for _, k := range at.gone {
+		if k.Kind == layout.RevisionLink {
+			at.mine.count--
+		}
+	}
 	count := func(s report.Side, l *linkSet) {
 		if !l.any && len(at.wanted) == 0 {
 			return
@@ -60,7 +78,8 @@ func (at *repository) countUp() {
 type judge struct {
 	*repository
 	closure, source *Closure
-	gone            []digest.Digest // revisions whose manifest is not there
+	lost            []digest.Digest        // revisions whose manifest is not there
+	ask             map[digest.Digest]bool // blobs to be asked for again, see twice
 }
 
 // closure answers from what was listed of one side, and asks again before it
@@ -119,6 +138,9 @@ func (at *repository) manifest(ctx context.Context, s *side, d digest.Digest) ([
 	}
 	key := layout.BlobKey(d)
 	data, err := at.small(ctx, s, key, MaxManifest)
+	if errors.Is(err, backends.NotFound) && !errors.Is(err, errTooLong) {
+		s.present.Remove(d) // it is gone since it was listed
+	}
 	if err != nil || !Provable(d) || d.Algorithm().FromBytes(data) == d {
 		at.measure(s, d, data)
 		return data, err

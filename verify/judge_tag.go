@@ -15,7 +15,7 @@ import (
 
 func (j *judge) allTags(ctx context.Context) error {
 	named := j.byMD5()
-	return j.each(ctx, len(j.tags), func(i int) error { return j.tag(ctx, j.tags[i], named) })
+	return j.twice(ctx, len(j.tags), func(i int, sure bool) (bool, error) { return j.tag(ctx, j.tags[i], named, sure) })
 }
 
 // byMD5 are the revisions by the MD5 of a link to them, so that what a tag
@@ -32,40 +32,79 @@ func (j *judge) byMD5() map[[md5.Size]byte]digest.Digest {
 }
 
 // tag judges one tag.
-func (j *judge) tag(ctx context.Context, t *tag, named map[[md5.Size]byte]digest.Digest) error {
+func (j *judge) tag(ctx context.Context, t *tag, named map[[md5.Size]byte]digest.Digest, sure bool) (doubt bool, err error) {
+	switch {
+	case t.names != "":
+		return j.proveTag(ctx, t, t.names, t.same, sure)
+	case sure:
+		j.refreshTag(ctx, t)
+	case (j.of(t.Pair) == nil || j.oneSided(t.Pair) || len(t.absent) > 0) && j.doubtful():
+		return true, nil
+	}
 	mine := j.of(t.Pair)
-	sound := true
-	var err error
 	switch {
 	case mine == nil && t.Src != nil:
-		err = j.absentTag(ctx, t)
-		sound = false // its index goes with it
-	case mine == nil && (t.index || t.theirIndex):
-		sound = false
-		j.headless(t)
-	case mine != nil:
-		if j.comparing && t.Src == nil {
-			j.find(j.about(t.Key, report.Finding{Kind: report.Extra, Severity: report.Warning}))
-		}
-		err = j.present(ctx, t, *mine, named)
+		return false, j.absentTag(ctx, t) // its index goes with it
+	case mine == nil:
+		return false, j.headless(ctx, t)
 	}
-	if err != nil || !sound {
-		return err
+	if doubt, err := j.present(ctx, t, *mine, named, sure); doubt || err != nil {
+		return doubt, err
+	}
+	if j.comparing && t.Src == nil {
+		j.find(j.about(t.Key, report.Finding{Kind: report.Extra, Severity: report.Warning}))
 	}
 	for _, k := range t.absent {
 		j.absentLink(ctx, k)
 	}
-	return context.Cause(ctx)
+	return false, context.Cause(ctx)
+}
+
+// refreshTag asks for what the listing had not of a tag, or had empty.
+func (j *judge) refreshTag(ctx context.Context, t *tag) {
+	had := j.of(t.Pair)
+	key := t.Key.String()
+	switch {
+	case had == nil || j.oneSided(t.Pair):
+		j.refresh(ctx, key, &t.Pair)
+	case had.Size == 0:
+		if now, err := j.objectOf(ctx, &j.run.mine, key); err == nil && now != nil {
+			*had = *now
+		}
+	}
+	switch has := j.of(t.Pair); {
+	case had == nil && has != nil:
+		j.results.add(&j.results.closed.tags, 1)
+	case had != nil && has == nil:
+		j.results.add(&j.results.closed.tags, -1)
+	}
+	var absent []layout.Key
+	for _, k := range t.absent {
+		if now, err := j.objectOf(ctx, &j.run.mine, k.String()); err != nil || now == nil {
+			absent = append(absent, k)
+		}
+	}
+	t.absent = absent
 }
 
 // headless reports a tag that has nothing but its index: a registry lists it
 // and cannot serve it.
-func (j *judge) headless(t *tag) {
-	blame := j.run.mine.name
+func (j *judge) headless(ctx context.Context, t *tag) error {
+	blame, at := j.run.mine.name, &j.run.mine
 	if t.theirIndex {
 		blame = report.Source
 	}
+	if !t.index {
+		at = &j.other
+	}
+	if t.entry == "" { // it has not even that any more
+		return nil
+	}
+	if now, err := j.objectOf(ctx, at, t.entry); err == nil && now == nil { // deleted meanwhile
+		return nil
+	}
 	j.broken(t.Key, blame, report.Finding{Expected: "current/link", Found: "only its index is there"})
+	return context.Cause(ctx)
 }
 
 // broken reports a tag of which a pull fails.
@@ -92,6 +131,7 @@ func (j *judge) absentTag(ctx context.Context, t *tag) error {
 		j.unreadable(&j.other, t.Key, err)
 		return nil
 	}
+	severity := report.Damage
 	if !j.SkipReferences {
 		v, err := j.source.Judge(ctx, d)
 		if err != nil {
@@ -99,40 +139,48 @@ func (j *judge) absentTag(ctx context.Context, t *tag) error {
 		}
 		if !v.Whole() {
 			j.incomplete(ctx, t.Key, d, v, report.Source)
-			return nil
+			severity = report.Warning // no pull gets less for it, but the name is lost
 		}
 	}
-	j.find(j.about(t.Key, report.Finding{Kind: report.Missing, Side: report.Transfer, Severity: report.Damage, Digest: d}))
+	j.find(j.about(t.Key, report.Finding{Kind: report.Missing, Side: report.Transfer, Severity: severity, Digest: d}))
 	return nil
 }
 
 // present judges a tag that the judged side has.
-func (j *judge) present(ctx context.Context, t *tag, mine backends.Object, named map[[md5.Size]byte]digest.Digest) error {
+func (j *judge) present(ctx context.Context, t *tag, mine backends.Object, named map[[md5.Size]byte]digest.Digest, sure bool) (doubt bool, err error) {
 	if j.SkipReferences && (!j.comparing || t.Src == nil || t.Src.MD5 != nil && slices.Equal(t.Src.MD5, mine.MD5)) {
-		if mine.Size == 0 {
+		switch {
+		case mine.Size != 0:
+		case !sure && j.doubtful():
+			return true, nil
+		default:
 			j.malformed(ctx, t.Key, t.Pair, layout.ErrLink)
 		}
-		return nil
+		return false, nil
 	}
 	d, err := j.tagLink(ctx, t.Key, mine, named)
 	switch {
 	case j.ended(ctx, err):
-		return context.Cause(ctx)
+		return false, context.Cause(ctx)
 	case errors.Is(err, layout.ErrLink):
+		if !sure && j.doubtful() {
+			return true, nil
+		}
 		j.malformed(ctx, t.Key, t.Pair, err)
-		return nil
+		return false, nil
 	case errors.Is(err, backends.NotFound): // deleted meanwhile
-		return nil
+		j.results.add(&j.results.closed.tags, -1)
+		return false, nil
 	case err != nil:
 		j.unreadable(&j.run.mine, t.Key, err)
-		return nil
+		return false, nil
 	}
-	same, err := j.compareTag(ctx, t, d)
-	if err != nil || j.SkipReferences {
-		return err
+	same, doubt, err := j.compareTag(ctx, t, d, sure)
+	if doubt || err != nil || j.SkipReferences {
+		return doubt, err
 	}
 	j.loose.Remove(d)
-	return j.proveTag(ctx, t, d, same)
+	return j.proveTag(ctx, t, d, same, sure)
 }
 
 func (j *judge) tagLink(ctx context.Context, k layout.Key, o backends.Object, named map[[md5.Size]byte]digest.Digest) (digest.Digest, error) {
@@ -145,18 +193,21 @@ func (j *judge) tagLink(ctx context.Context, k layout.Key, o backends.Object, na
 }
 
 // compareTag compares what a tag names with what it names at the source.
-func (j *judge) compareTag(ctx context.Context, t *tag, d digest.Digest) (same bool, err error) {
+func (j *judge) compareTag(ctx context.Context, t *tag, d digest.Digest, sure bool) (same, doubt bool, err error) {
 	if !j.comparing || t.Src == nil {
-		return false, nil
+		return false, false, nil
 	}
 	if isLinkTo(*t.Src, d) {
-		return true, nil
+		return true, false, nil
 	}
 	theirs, err := j.readLink(ctx, &j.other, t.Key)
 	switch {
 	case j.ended(ctx, err):
-		return false, context.Cause(ctx)
+		return false, false, context.Cause(ctx)
 	case errors.Is(err, layout.ErrLink):
+		if !sure && j.doubtful() {
+			return false, true, nil
+		}
 		j.malformedAt(report.Source, t.Key, err)
 	case errors.Is(err, backends.NotFound): // deleted meanwhile
 	case err != nil:
@@ -166,19 +217,21 @@ func (j *judge) compareTag(ctx context.Context, t *tag, d digest.Digest) (same b
 			Kind: report.TagDiffers, Side: report.Transfer, Severity: report.Warning, Digest: d, Expected: string(theirs), Found: string(d),
 		}))
 	default:
-		return true, nil
+		return true, false, nil
 	}
-	return false, nil
+	return false, false, nil
 }
 
 // proveTag proves that a pull of the tag gets everything. Before it is called
 // broken its link is read again: it may have moved.
-func (j *judge) proveTag(ctx context.Context, t *tag, d digest.Digest, same bool) error {
+func (j *judge) proveTag(ctx context.Context, t *tag, d digest.Digest, same, sure bool) (doubt bool, err error) {
+	t.names, t.same = d, same
 	v, err := j.closure.Judge(ctx, d)
 	if err == nil && !v.Whole() {
 		now, again := j.readLink(ctx, &j.run.mine, t.Key)
 		if errors.Is(again, backends.NotFound) {
-			return nil
+			j.results.add(&j.results.closed.tags, -1)
+			return false, nil
 		}
 		if again == nil && now != d {
 			d, same = now, false
@@ -187,67 +240,92 @@ func (j *judge) proveTag(ctx context.Context, t *tag, d digest.Digest, same bool
 	}
 	switch {
 	case err != nil:
-		return j.unknown(ctx, &j.run.mine, t.Key, err)
+		return false, j.unknown(ctx, &j.run.mine, t.Key, err)
 	case !v.Whole():
-		blame, err := j.blame(ctx, d, v, same)
-		if err != nil {
-			return j.unknown(ctx, &j.other, t.Key, err)
-		}
-		j.incomplete(ctx, t.Key, d, v, blame)
-		return nil
+		return j.brokenTag(ctx, t, d, v, same, sure)
+	}
+	if !same || !j.fewer && j.extra.Load() == 0 {
+		j.results.add(&j.results.closed.tagsProved, 1)
+		return false, nil // the source has all that the destination has
+	}
+	theirs, err := j.source.Judge(ctx, d)
+	if err == nil && !theirs.Whole() && !sure && j.doubts(theirs) {
+		return true, nil
 	}
 	j.results.add(&j.results.closed.tagsProved, 1)
-	if !same || !j.fewer && j.extra.Load() == 0 {
-		return nil // the source has all that the destination has
+	switch {
+	case err != nil:
+		return false, j.unknown(ctx, &j.other, t.Key, err)
+	case !theirs.Whole():
+		j.incomplete(ctx, t.Key, d, theirs, report.Source)
 	}
-	v, err = j.source.Judge(ctx, d)
-	if err != nil {
-		return j.unknown(ctx, &j.other, t.Key, err)
-	}
-	if !v.Whole() {
-		j.incomplete(ctx, t.Key, d, v, report.Source)
-	}
-	return nil
+	return false, nil
 }
 
-// allWanted proves the images that an API knows. In a repository without a
-// single revision link these are in a database, and so are the layers'.
-func (j *judge) allWanted(ctx context.Context) error {
-	c := j.closure
-	if j.mine.count == 0 && j.databased() {
-		in := func(ctx context.Context, d digest.Digest) error { return j.has(ctx, &j.run.mine, d) }
-		c = &Closure{
-			Revision: in, Blob: c.Blob, Size: c.Size, Link: c.Link, Manifest: c.Manifest,
-			Layer: func(context.Context, digest.Digest) error { return nil },
+// brokenTag reports a tag of which the judged side lacks something.
+func (j *judge) brokenTag(ctx context.Context, t *tag, d digest.Digest, v Verdict, same, sure bool) (doubt bool, err error) {
+	if !sure && j.doubts(v) {
+		return true, nil
+	}
+	blame := j.run.mine.name
+	if same {
+		if blame, err = j.blame(ctx, j.source, d, v); err != nil {
+			return false, j.unknown(ctx, &j.other, t.Key, err)
 		}
 	}
-	return j.each(ctx, len(j.wanted), func(i int) error {
+	j.incomplete(ctx, t.Key, d, v, blame)
+	return false, nil
+}
+
+// allWanted proves the images that an API knows. Where these are in a database,
+// a repository without a single revision link, at either side, has those, and
+// the layers', there.
+func (j *judge) allWanted(ctx context.Context) error {
+	mine, source := j.closure, j.source
+	if j.mine.count+j.theirs.count == 0 && j.databased() {
+		mine, source = j.unlinked(mine, &j.run.mine), j.unlinked(source, &j.other)
+	}
+	j.results.add(&j.results.closed.listed, int64(len(j.wanted)))
+	return j.twice(ctx, len(j.wanted), func(i int, sure bool) (doubt bool, err error) {
 		w := j.wanted[i]
-		j.results.add(&j.results.closed.listed, 1)
-		v, err := c.Judge(ctx, w.Digest)
+		v, err := mine.Judge(ctx, w.Digest)
 		k := layout.Key{Kind: layout.TagLink, Repository: w.Repository, Tag: w.Tag}
-		if err != nil {
-			return j.unknown(ctx, &j.run.mine, k, err)
-		}
-		if v.Whole() {
+		switch {
+		case err != nil:
+			return false, j.unknown(ctx, &j.run.mine, k, err)
+		case v.Whole():
 			j.results.add(&j.results.closed.listedProved, 1)
-			return nil
+			return false, nil
+		case !sure && j.doubts(v):
+			return true, nil
 		}
-		blame, err := j.blame(ctx, w.Digest, v, true)
+		blame, err := j.blame(ctx, source, w.Digest, v)
 		if err != nil {
-			return j.unknown(ctx, &j.other, k, err)
+			return false, j.unknown(ctx, &j.other, k, err)
 		}
 		j.incomplete(ctx, k, w.Digest, v, blame)
-		return nil
+		return false, nil
 	})
 }
 
-// databased says that a repository without revisions is one whose tags are in a
-// database: of a name of which the storage has nothing at all, only if that
-// holds for the others.
-func (j *judge) databased() bool {
-	if j.Metadata != MetadataAuto || j.mine.any || len(j.tags) > 0 {
-		return j.Metadata != MetadataStorage
+// unlinked is a closure of a side whose links are in a database.
+func (j *judge) unlinked(c *Closure, s *side) *Closure {
+	return &Closure{
+		Revision: func(ctx context.Context, d digest.Digest) error { return j.has(ctx, s, d) },
+		Layer:    func(context.Context, digest.Digest) error { return nil },
+		Blob:     c.Blob, Size: c.Size, Link: c.Link, Manifest: c.Manifest,
 	}
-	return j.summary().Database
+}
+
+// databased says that the registry keeps its tags in a database. What the
+// storage holds decides that for all of it, so not before all was listed: a
+// single repository without revisions may have lost them.
+func (r *run) databased() bool {
+	return r.Metadata.Database(1, r.seenRevisions.Load(), r.seenTags.Load())
+}
+
+// undecided says that a repository waits until all are listed: whether what is
+// listed for it has to have a link depends on that.
+func (at *repository) undecided() bool {
+	return at.Metadata == MetadataAuto && at.mine.count == 0 && len(at.wanted) > 0
 }

@@ -17,6 +17,18 @@ import (
 // link deals with a link of any kind but a tag's: presence and size, and, where
 // references are followed, what it holds.
 func (at *repository) link(ctx context.Context, k layout.Key, p Pair) {
+	switch {
+	case at.of(p) == nil && k.Kind == layout.TagIndexLink:
+		t := at.tagAt(k.Tag)
+		t.absent = append(t.absent, k) // until the tag is judged
+	case !at.oneSided(p) || !at.doubtLink(k, p, false):
+		at.linkNow(ctx, k, p, false)
+	}
+}
+
+// linkNow deals with one that was asked for once more, which makes it sure, or
+// that need not be.
+func (at *repository) linkNow(ctx context.Context, k layout.Key, p Pair, sure bool) {
 	mine := at.of(p)
 	if at.comparing && p.Src != nil && p.Src.Size != 0 {
 		at.theirs.add(k)
@@ -31,10 +43,6 @@ func (at *repository) link(ctx context.Context, k layout.Key, p Pair) {
 			}
 		})
 		return
-	case mine == nil && k.Kind == layout.TagIndexLink:
-		t := at.tagAt(k.Tag)
-		t.absent = append(t.absent, k) // the same
-		return
 	case mine == nil:
 		at.read(ctx, func() { at.absentLink(ctx, k) })
 		return
@@ -44,7 +52,7 @@ func (at *repository) link(ctx context.Context, k layout.Key, p Pair) {
 	}
 	switch {
 	case at.differ(p), at.otherContent(p), !at.SkipReferences && !isLinkTo(*mine, k.Digest):
-		at.read(ctx, func() { at.content(ctx, k, p) })
+		at.read(ctx, func() { at.content(ctx, k, p, sure) })
 	default:
 		at.good(ctx, k, linkDigest(k))
 	}
@@ -118,21 +126,35 @@ func (at *repository) good(ctx context.Context, k layout.Key, target digest.Dige
 }
 
 // content reads a link that the listing says too little of.
-func (at *repository) content(ctx context.Context, k layout.Key, p Pair) {
+func (at *repository) content(ctx context.Context, k layout.Key, p Pair, sure bool) {
 	target, err := at.readLink(ctx, &at.run.mine, k)
+	var theirTarget digest.Digest
+	var theirs error
+	if err == nil && (at.differ(p) || at.otherContent(p)) {
+		theirTarget, theirs = at.readLink(ctx, &at.other, k)
+	}
 	switch {
-	case at.ended(ctx, err):
-	case errors.Is(err, layout.ErrLink):
-		at.malformed(ctx, k, p, err)
+	case at.ended(ctx, errors.Join(err, theirs)):
+	case errors.Is(err, layout.ErrLink), errors.Is(theirs, layout.ErrLink):
+		if at.doubtLink(k, p, sure) {
+			return
+		}
+		if err != nil {
+			at.malformed(ctx, k, p, err)
+			return
+		}
+		at.good(ctx, k, target)
+		at.theirs.remove(k)
+		at.malformedAt(report.Source, k, theirs)
 	case errors.Is(err, backends.NotFound): // gone since it was listed
+		at.mu.Lock()
+		at.gone = append(at.gone, k)
+		at.mu.Unlock()
 	case err != nil:
 		at.unreadable(&at.run.mine, k, err)
 	case at.differ(p), at.otherContent(p):
 		at.good(ctx, k, target)
-		if _, err := at.readLink(ctx, &at.other, k); errors.Is(err, layout.ErrLink) {
-			at.theirs.remove(k)
-			at.malformedAt(report.Source, k, err)
-		} else if at.differ(p) {
+		if at.differ(p) && theirs == nil && theirTarget != target { // else the listing was old
 			at.find(at.about(k, report.Finding{
 				Kind: report.SizeDiffers, Side: report.Transfer, Severity: report.Warning, Expected: byteCount(p.Src.Size), Found: byteCount(p.Dst.Size),
 			}))
@@ -198,16 +220,17 @@ func (at *repository) malformedAt(blame report.Side, k layout.Key, err error) {
 
 // absentLink sorts out why the destination lacks a link.
 func (at *repository) absentLink(ctx context.Context, k layout.Key) {
-	if at.soundThere(ctx, k) {
-		at.absentHere(k)
+	if !at.soundThere(ctx, k) {
+		return
 	}
-}
-
-func (at *repository) absentHere(k layout.Key) {
 	severity := report.Damage
 	if k.Kind == layout.TagIndexLink || k.Kind == layout.SignatureLink {
 		severity = report.Warning
 	}
+	at.absentHere(k, severity)
+}
+
+func (at *repository) absentHere(k layout.Key, severity report.Severity) {
 	at.find(at.about(k, report.Finding{Kind: report.Missing, Side: report.Transfer, Severity: severity}))
 }
 

@@ -22,6 +22,7 @@ func (r *run) gaps(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	doubted := doubtedBlobs{run: r}
 	list := func(after string) iter.Seq2[Pair, error] { return r.pairs(ctx, layout.Root, after) }
 	for p, err := range between(list) {
 		if err != nil {
@@ -29,13 +30,15 @@ func (r *run) gaps(ctx context.Context) error {
 		}
 		k := layout.Parse(p.Key)
 		r.Inventory.object(k, r.of(p))
-		if k.Kind == layout.Blob {
-			r.blob(ctx, blob{Key: k, Pair: p, shard: r.shardName(name), before: before})
-		} else {
+		if k.Kind != layout.Blob {
 			r.object(ctx, k, p)
+			continue
+		}
+		if err := doubted.blob(ctx, blob{Key: k, Pair: p, shard: r.shardName(name), before: before}); err != nil {
+			return err
 		}
 	}
-	return nil
+	return doubted.again(ctx)
 }
 
 // between is what no shard and no repository covers.

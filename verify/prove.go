@@ -61,11 +61,15 @@ func (r *run) hashOnce(ctx context.Context, s *side, key string, size int64, d d
 	}
 }
 
+// maxUnsaid is how many times in a row a service may answer that it cannot say
+// what digest it keeps, before it is not asked any more: each is a request.
+const maxUnsaid = 20
+
 // checksum proves a blob by the digest that the service keeps; what it keeps
-// none of is only present.
+// none of, or cannot say, is only present.
 func (r *run) checksum(ctx context.Context, s *side, o backends.Object, d digest.Digest) (Level, error) {
 	reporter := backends.PowersOf(s.ReadStore).ChecksumReporter
-	if reporter == nil {
+	if reporter == nil || s.unsaid.Load() >= maxUnsaid {
 		return Presence, nil
 	}
 	var sum digest.Digest
@@ -78,12 +82,16 @@ func (r *run) checksum(ctx context.Context, s *side, o backends.Object, d digest
 		sum, size, err = reporter.StoredDigest(ctx, o.Key)
 		return err
 	})
+	if backends.ClassOf(err) == backends.Unsupported {
+		s.unsaid.Add(1)
+		r.went(s, nil) // an answer, and no failure of the store
+		return Presence, nil
+	}
 	if !r.ended(ctx, err) {
 		r.went(s, err)
 	}
+	s.unsaid.Store(0)
 	switch {
-	case backends.ClassOf(err) == backends.Unsupported:
-		return Presence, nil
 	case err != nil:
 		return "", s.at(err)
 	case sum == "" || sum.Algorithm() != d.Algorithm():

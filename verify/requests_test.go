@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/regferry/regferry/backends/backendtest"
@@ -8,8 +9,8 @@ import (
 	"github.com/regferry/regferry/verify/layout/layouttest"
 )
 
-// What listings tell is not asked for again, of either side, also where one of
-// them has nothing and so every tag of the other is judged there.
+// What listings tell is not asked for again, of either side. Where only one of
+// them has an object, the other is asked for it once more, and that is all.
 func TestNoRequestPerBlob(t *testing.T) {
 	dir := tempDir(t)
 	made, err := layouttest.WriteDir(dir, layouttest.Shape{Seed: 4, Repositories: 3, Tags: 20, Layers: 3})
@@ -17,6 +18,13 @@ func TestNoRequestPerBlob(t *testing.T) {
 		t.Fatal(err)
 	}
 	whole, empty := memory(t, dir), memory(t, t.TempDir())
+	objects := int64(0)
+	for _, err := range whole.List(t.Context(), "", "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects++
+	}
 	for name, o := range map[string]verify.Options{
 		"audited":               {Source: whole},
 		"equal":                 {Source: whole, Destination: memory(t, dir)},
@@ -30,8 +38,12 @@ func TestNoRequestPerBlob(t *testing.T) {
 		}
 		run(t, o)
 		for side, c := range map[string]*backendtest.Counter{"source": source, "destination": destination} {
-			if n := c.Stats.Load(); n > int64(len(made.Needs)) {
-				t.Errorf("%s: %d Stats of the %s for %d blobs, of which %d are manifests", name, n, side, len(made.Blobs), len(made.Needs))
+			most := int64(len(made.Needs))
+			if strings.HasPrefix(name, "nothing") {
+				most += objects
+			}
+			if n := c.Stats.Load(); n > most {
+				t.Errorf("%s: %d Stats of the %s for %d objects, of which %d are manifests", name, n, side, objects, len(made.Needs))
 			}
 		}
 	}

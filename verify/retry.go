@@ -19,7 +19,10 @@ const (
 // pause waits before the next try, twice as long each time, spread by half.
 func (r *run) pause(ctx context.Context, try int, _ error) error {
 	d := firstPause << min(try, 8)
-	d = d/2 + rand.N(d)
+	return r.wait(ctx, d/2+rand.N(d))
+}
+
+func (r *run) wait(ctx context.Context, d time.Duration) error {
 	if r.sleep != nil {
 		return r.sleep(ctx, d)
 	}

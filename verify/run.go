@@ -38,10 +38,15 @@ type run struct {
 	blind    atomic.Bool        // something in the tree could not be looked at
 	extra    atomic.Int64       // blobs that only the destination has
 	looks    atomic.Int64       // blobs that were read at the source to see whose damage it is
+	doubts   atomic.Int64       // things that were asked for once more
 	inARow   atomic.Int64       // reads that failed, one after the other
 	results  results
 	wantedMu sync.Mutex
-	wanted   map[string][]Image // of Options.Tags, by repository, until its repository was judged
+	wanted   map[string][]Image        // of Options.Tags, by repository, until its repository was judged
+	before   func() (ProvedSet, error) // of the shard chosen; it is read once
+	waiting  []*repository             // whose listed tags cannot be judged before all is listed
+
+	seenRevisions, seenTags atomic.Int64 // links of the judged side, in all repositories
 }
 
 // side is one store and what is known of it. It takes 16 bytes a blob, and up
@@ -53,6 +58,8 @@ type side struct {
 	sizes   Set // blobs with their sizes in bytes, as sizeOf writes them
 	bad     Set // blobs whose content was read and is wrong
 	unread  Set // blobs that could not be read or asked for
+
+	unsaid atomic.Int64 // answers in a row that the service cannot say what digest it keeps
 }
 
 // has notes a blob that is there, and its size if that is known.
@@ -122,6 +129,7 @@ func newRun(o Options) *run {
 			r.wanted[i.Repository] = append(r.wanted[i.Repository], i)
 		}
 	}
+	r.before = sync.OnceValues(func() (ProvedSet, error) { return r.Journal.Proved(r.shardName(chosen)) })
 	r.works.SetLimit(o.Workers)
 	return r
 }

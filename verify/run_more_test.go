@@ -19,6 +19,7 @@ import (
 	"github.com/regferry/regferry/backends/backendtest"
 	"github.com/regferry/regferry/verify"
 	"github.com/regferry/regferry/verify/layout"
+	"github.com/regferry/regferry/verify/layout/layouttest"
 	"github.com/regferry/regferry/verify/report"
 )
 
@@ -182,6 +183,8 @@ func TestChosenDamage(t *testing.T) {
 type kept struct {
 	mu  sync.Mutex
 	all map[string]map[digest.Digest]bool
+
+	reads atomic.Int64 // of a shard
 }
 
 type keptSet map[digest.Digest]bool
@@ -189,6 +192,7 @@ type keptSet map[digest.Digest]bool
 func (k keptSet) Has(d digest.Digest) bool { return k[d] }
 
 func (k *kept) Proved(shard string) (verify.ProvedSet, error) {
+	k.reads.Add(1)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	set := keptSet{}
@@ -242,6 +246,22 @@ func TestStopAndGoOn(t *testing.T) {
 	}
 	if got := words(found.findings); got != "source content-corrupt damage" {
 		t.Error(got)
+	}
+}
+
+// A choice of repositories goes on as well, and reads what was proved once.
+func TestGoOnWithAChoice(t *testing.T) {
+	dir, _, _ := damaged(t, "")
+	journal := &kept{all: map[string]map[digest.Digest]bool{}}
+	o := verify.Options{Level: verify.Content, Journal: journal, Repositories: verify.Globs{"**"}}
+	o.Source = open(t, dir)
+	first, _ := run(t, o)
+	if n := journal.reads.Load(); n != 1 {
+		t.Errorf("it was read %d times", n)
+	}
+	again, n := run(t, o)
+	if len(n.findings) != 0 || again.Resumed == 0 || first.Proof[0].Blobs != again.Resumed {
+		t.Errorf("%+v, then %d were taken over; %s", first.Proof, again.Resumed, words(n.findings))
 	}
 }
 
@@ -314,6 +334,35 @@ func TestChecksum(t *testing.T) {
 	}
 	if got["checksum"] != want || got["presence"] != int64(len(made.Blobs))-want-1 || s.Of(report.ContentCorrupt) != 1 {
 		t.Errorf("%v, want %d; %s", got, want, words(n.findings))
+	}
+}
+
+// mute is a service that cannot say what digests it keeps.
+type mute struct {
+	backends.ReadStore
+	asked atomic.Int64
+}
+
+func (m *mute) StoredDigest(context.Context, string) (digest.Digest, int64, error) {
+	m.asked.Add(1)
+	return "", -1, &backends.Error{Op: "stat", Class: backends.Unsupported}
+}
+
+// That a service cannot say its digests is no failure, and it is not asked of
+// every blob.
+func TestChecksumThatCannotBeSaid(t *testing.T) {
+	dir := tempDir(t)
+	made, err := layouttest.WriteDir(dir, layouttest.Shape{Seed: 4, Repositories: 3, Tags: 20, Layers: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &mute{ReadStore: open(t, dir)}
+	s, n := run(t, verify.Options{Source: m, Level: verify.Checksum})
+	if len(n.findings) != 0 || len(s.Proof) != 1 || s.Proof[0].How != report.ByPresence || s.Proof[0].Blobs != int64(len(made.Blobs)) {
+		t.Errorf("%+v %s", s.Proof, words(n.findings))
+	}
+	if asked := m.asked.Load(); asked == 0 || asked > 30 || len(made.Blobs) < 100 {
+		t.Errorf("asked %d times of %d blobs", asked, len(made.Blobs))
 	}
 }
 

@@ -80,14 +80,15 @@ func (s Summary) Of(kind report.Kind) (n int64) {
 	return n
 }
 
-// nothingProved reports that blobs are there and not one manifest or tag was
-// proved to be pullable: it may be that none is.
+// nothingProved reports that something is there, or must be, and not one
+// manifest or tag was proved to be pullable: it may be that none is.
 func (r *run) nothingProved(context.Context) error {
-	if r.SkipReferences || r.mine.present.Len() == 0 || !r.summary().NothingProved() {
+	s := r.summary()
+	if r.SkipReferences || !s.NothingProved() || r.Metadata != MetadataDatabase && s.nothing(r.mine.name) {
 		return nil
 	}
-	advice := "give the tags that the registry's database has with --tags FILE"
-	if r.summary().Revisions.All > 0 {
+	advice := "prove the tags that the registry's database has: regferry verify --tags FILE"
+	if s.Revisions.All > 0 {
 		advice = "see the findings before this one"
 	}
 	r.find(report.Finding{
@@ -97,8 +98,19 @@ func (r *run) nothingProved(context.Context) error {
 	return nil
 }
 
-// NothingProved says that no tag and no manifest was proved to be pullable,
-// although there are blobs: then nobody may call the registry sound.
+// nothing says that a side has neither blobs nor repositories: what a registry
+// has before the first push.
+func (s Summary) nothing(side report.Side) bool {
+	for _, t := range s.Sides {
+		if t.Side == side && t.Blobs+t.Repositories > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// NothingProved says that no tag and no manifest was proved to be pullable:
+// where anything is there, nobody may call the registry sound then.
 func (s Summary) NothingProved() bool {
 	return s.Revisions.Proved+s.Tags.Proved+s.Listed.Proved == 0
 }

@@ -30,6 +30,11 @@ func (r *run) repositories(ctx context.Context) error {
 			return err
 		}
 	}
+	for _, at := range r.waiting {
+		if err := at.judgeNow(ctx); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -43,6 +48,7 @@ func (r *run) partition(ctx context.Context, prefix string) error {
 		}
 		k := layout.Parse(p.Key)
 		r.Inventory.object(k, r.of(p))
+		r.countKind(k, r.of(p) != nil)
 		if k.Repository == "" {
 			if !r.Repositories.Some() {
 				r.object(ctx, k, p)
@@ -62,6 +68,18 @@ func (r *run) partition(ctx context.Context, prefix string) error {
 	return at.judge(ctx)
 }
 
+// countKind counts what says where the tags are kept, of all repositories, also
+// of those that were not chosen.
+func (r *run) countKind(k layout.Key, there bool) {
+	switch {
+	case !there:
+	case k.Kind == layout.RevisionLink:
+		r.seenRevisions.Add(1)
+	case k.Kind == layout.TagLink:
+		r.seenTags.Add(1)
+	}
+}
+
 // repository is one at hand.
 type repository struct {
 	*run
@@ -75,8 +93,10 @@ type repository struct {
 	revisions []digest.Digest // links at the judged side that are what they should be
 	absent    []layout.Key    // revision links that the destination lacks
 	dangling  []danglingLink
-	explained Set // revisions whose damage was reported with a tag
-	bent      Set // links of the destination alone that hold no digest, or another one
+	doubted   []doubtedLink // that wait until all is listed
+	gone      []layout.Key  // that were deleted since they were listed
+	explained Set           // revisions whose damage was reported with a tag
+	bent      Set           // links of the destination alone that hold no digest, or another one
 	wanted    []Image
 	upload    string    // the one at hand
 	uploadAt  time.Time // when something of it was written last
@@ -97,8 +117,11 @@ type linkSet struct {
 type tag struct {
 	layout.Key
 	Pair
-	index, theirIndex bool         // it has an entry in its index, at the judged side and at the source
-	absent            []layout.Key // index links that the destination lacks
+	index, theirIndex bool          // it has an entry in its index, at the judged side and at the source
+	entry             string        // the key of one, at the judged side if that has any
+	absent            []layout.Key  // index links that the destination lacks
+	names             digest.Digest // once it was read and compared
+	same              bool          // the source's names the same
 }
 
 // danglingLink is a layer link to a blob that is not there.
@@ -150,6 +173,9 @@ func (at *repository) add(ctx context.Context, k layout.Key, p Pair) {
 		return
 	case layout.TagIndexLink:
 		t := at.tagAt(k.Tag)
+		if mine != nil || !t.index {
+			t.entry = p.Key
+		}
 		t.index = t.index || mine != nil
 		t.theirIndex = t.theirIndex || at.comparing && p.Src != nil
 	}
@@ -172,6 +198,17 @@ func (at *repository) tagAt(name string) *tag {
 	t := &tag{Key: layout.Key{Kind: layout.TagLink, Repository: at.name, Tag: name}}
 	at.tags = append(at.tags, t)
 	return t
+}
+
+// recount counts what has come, or gone, since it was listed.
+func (at *repository) recount(k layout.Key, before, now Pair) {
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	at.mine.listed(k, at.of(before) == nil && at.of(now) != nil)
+	at.theirs.listed(k, before.Src == nil && now.Src != nil)
+	if k.Kind == layout.RevisionLink && at.of(before) != nil && at.of(now) == nil {
+		at.mine.count--
+	}
 }
 
 func (l *linkSet) listed(k layout.Key, there bool) {

@@ -257,8 +257,15 @@ func (rubbish) Close() error     { return nil }
 
 func (s rubbish) List(_ context.Context, prefix, after string) iter.Seq2[backends.Object, error] {
 	return func(yield func(backends.Object, error) bool) {
-		for _, key := range slices.Sorted(maps.Keys(s)) {
-			if strings.HasPrefix(key, prefix) && key > after && !yield(backends.Object{Key: key, Size: int64(len(s[key]))}, nil) {
+		var keys []string
+		for key := range s {
+			if strings.HasPrefix(key, prefix) && key > after {
+				keys = append(keys, key)
+			}
+		}
+		slices.Sort(keys)
+		for _, key := range keys {
+			if !yield(backends.Object{Key: key, Size: int64(len(s[key]))}, nil) {
 				return
 			}
 		}

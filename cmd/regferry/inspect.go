@@ -113,7 +113,7 @@ func (i *inspection) run(ctx context.Context, out, errOut io.Writer) (int, error
 		i.around(ctx)
 	}
 	i.found.PullableTags, i.found.PullableManifests = s.Tags, s.Revisions
-	end := audited{v: &i.verification, summary: s, err: err, seen: seen}
+	end := audited{v: &i.verification, summary: s, err: err, seen: seen, survey: true}
 	text := surveyed{end, &i.found}
 	h := text.head()
 	err = errors.Join(err, seen.close(h, text.numbers(), inspectFields{&i.found}), i.print(out, text))

@@ -26,7 +26,7 @@ func (s surveyed) head() report.Head {
 }
 
 func (s surveyed) print(to io.Writer) error {
-	if len(s.summary.Sides) == 0 {
+	if s.nothingSeen() {
 		return nil
 	}
 	_, err := io.WriteString(to, s.seen.text()+s.numbers()+s.verdict()+"\n")
@@ -39,7 +39,9 @@ func (s surveyed) verdict() string {
 	case s.err != nil || s.code() != exitDone:
 		return s.audited.verdict()
 	case s.summary.Database:
-		return "no damage seen; the tags live in a database, so what is needed is not known from here: verify with --tags FILE"
+		return "no damage seen; the tags live in a database, so what is needed is not known from here: regferry verify --tags FILE"
+	case s.summary.NothingProved():
+		return "NOT PROVED: no damage was seen, and not one tag or manifest that has all that a pull needs"
 	}
 	return "no damage seen; regferry verify --level content also reads the blobs"
 }
@@ -67,12 +69,16 @@ func (t *table) String() string {
 
 // numbers is the survey itself.
 func (s surveyed) numbers() string {
-	if len(s.summary.Sides) == 0 {
+	if s.nothingSeen() {
 		return ""
 	}
 	t := newTable()
 	t.row("registry", "%s in %s", s.v.head.Root, s.v.options.Source.Location())
-	s.contents(t, s.summary.Sides[0])
+	var side report.Totals // where there is nothing
+	if len(s.summary.Sides) > 0 {
+		side = s.summary.Sides[0]
+	}
+	s.contents(t, side)
 	s.age(t)
 	s.leftWhere(t)
 	s.room(t)

@@ -70,13 +70,14 @@ func endHead(h report.Head, code int, err error, sig *signals) report.Head {
 // the terminal and passes them on to the reports. The zero value has no
 // reports.
 type recorder struct {
-	limit int64 // most findings that go to the reports; 0: all
+	limit int64 // most findings that go to the reports, a quarter of them notices; 0: all
 
 	files  *report.Files
 	counts report.Tally
 
 	mu       sync.Mutex
-	passed   int64
+	passed   int64 // to the reports
+	notices  int64 // of these
 	findings []report.Finding
 	failures []report.Failure
 	more     int
@@ -109,7 +110,7 @@ func (r *recorder) close(h report.Head, summary string, more any) error {
 func (r *recorder) Reset() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.findings, r.failures, r.more, r.passed = nil, nil, 0, 0
+	r.findings, r.failures, r.more, r.passed, r.notices = nil, nil, 0, 0, 0
 	r.counts.Reset()
 	if r.files != nil {
 		r.files.Reset()
@@ -121,7 +122,7 @@ func (r *recorder) Finding(f report.Finding) {
 	r.counts.Add(f)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.passed++; r.files != nil && (r.limit == 0 || r.passed <= r.limit) {
+	if r.files != nil && r.pass(f.Severity) {
 		r.files.Finding(f)
 	}
 	switch {
@@ -131,6 +132,20 @@ func (r *recorder) Finding(f report.Finding) {
 	default:
 		r.more++
 	}
+}
+
+// pass says whether a finding goes to the reports. Damage may come after any
+// number of notices, so these get a share only.
+func (r *recorder) pass(s report.Severity) bool {
+	notice := s == report.Notice
+	if r.limit > 0 && (r.passed >= r.limit || notice && r.notices >= r.limit/4) {
+		return false
+	}
+	r.passed++
+	if notice {
+		r.notices++
+	}
+	return true
 }
 
 // Failure takes a failure.

@@ -188,6 +188,39 @@ func TestReportOfAnInterruption(t *testing.T) {
 	}
 }
 
+// However many notices come first, damage has its place in a report.
+func TestRecorderLimitOfNotices(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.json")
+	r := &recorder{limit: 8}
+	h := report.Head{Program: "regferry", Command: "verify", Verdict: "v", Metadata: "storage", Complete: true}
+	if err := r.open(h, []string{path}); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []report.Severity{report.Notice, report.Warning, report.Damage} {
+		for range 4 {
+			r.Finding(report.Finding{Kind: report.Unproved, Side: report.Source, Severity: s, Key: "k"})
+		}
+	}
+	if err := r.close(h, "", nil); err != nil {
+		t.Fatal(err)
+	}
+	var got struct{ Findings []report.Finding }
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, &got); err != nil {
+		t.Fatal(err)
+	}
+	kept := map[report.Severity]int{}
+	for _, f := range got.Findings {
+		kept[f.Severity]++
+	}
+	if kept[report.Notice] != 2 || kept[report.Warning] != 4 || kept[report.Damage] != 2 {
+		t.Errorf("%v", kept)
+	}
+}
+
 // What is beyond the limit is counted and not kept.
 func TestRecorderLimit(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.json")

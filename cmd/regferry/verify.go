@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -95,7 +96,7 @@ func newVerify(sig *signals, code *int) *cobra.Command {
 	f.StringArrayVar((*[]string)(&v.options.Repositories), "repository", nil, "only repositories that match `GLOB`, with the blobs they need; repeatable; ** crosses slashes")
 	f.StringVar(&v.tags, "tags", "", "also prove the tags in `FILE`, a line repository:tag@sha256:... each, as a registry with a database exports them")
 	f.StringVar(&v.metadata, "metadata", "auto", "where the registry keeps its tags: storage, database or auto")
-	f.Int64Var(&v.limit, "limit-findings", 0, "most findings kept in reports; all are counted; 0: no limit")
+	f.Int64Var(&v.limit, "limit-findings", 0, "most findings kept in reports, notices at most a quarter of them; all are counted; 0: no limit")
 	f.StringVar(&v.checkpoint, "checkpoint", "", "`FILE` that keeps what was proved until the audit is complete, to go on from")
 	f.IntVar(&v.options.Workers, "workers", verify.DefaultWorkers, "requests in flight")
 	f.Var(&v.bandwidth, "bandwidth", "most bytes a second read to hash blobs, such as 50MiB; 0: no limit")
@@ -134,6 +135,9 @@ func (v *verification) check(errOut io.Writer) (log *slog.Logger, err error) {
 	if err := v.options.Repositories.Check(); err != nil {
 		return usage(err)
 	}
+	if v.options.Repositories.Some() && !v.references {
+		return usage(errors.New("--repository with --references=false: which blobs a repository needs is known from its references only; leave one of the two out"))
+	}
 	if v.options.Tags, err = v.readTags(); err != nil {
 		return usage(fmt.Errorf("--tags: %w", err))
 	}
@@ -160,6 +164,13 @@ func (v *verification) readTags() ([]verify.Image, error) {
 	all, err := verify.ParseImages(f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", v.tags, err)
+	}
+	chosen := slices.ContainsFunc(all, func(i verify.Image) bool { return v.options.Repositories.Match(i.Repository) })
+	switch {
+	case len(all) == 0:
+		return nil, fmt.Errorf("%s: there is no tag in it; write a line repository:tag@sha256:... for each", v.tags)
+	case !chosen:
+		return nil, fmt.Errorf("%s: none of its tags is of a repository that --repository %s chooses", v.tags, strings.Join(v.options.Repositories, " "))
 	}
 	return all, nil
 }

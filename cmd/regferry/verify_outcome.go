@@ -18,11 +18,14 @@ type audited struct {
 	summary verify.Summary
 	err     error
 	seen    *recorder
+	survey  bool // of inspect, which is not asked for a proof
 }
 
 // code is the exit code if there was no error.
 func (a audited) code() int {
 	switch {
+	case a.survey && a.onlyUnproved():
+		return exitDone
 	case a.summary.Differences() > 0:
 		return exitDifferences
 	case a.summary.SourceDamage() > 0:
@@ -45,16 +48,20 @@ func (a audited) head() report.Head {
 }
 
 func (a audited) print(to io.Writer) error {
-	if len(a.summary.Sides) == 0 {
+	if a.nothingSeen() {
 		return nil
 	}
 	_, err := io.WriteString(to, a.seen.text()+a.numbers()+a.verdict()+"\n")
 	return err
 }
 
+// nothingSeen says that it ended before it saw anything. Where it went to its
+// end there may be nothing to see, and that is what it has to say.
+func (a audited) nothingSeen() bool { return a.err != nil && len(a.summary.Sides) == 0 }
+
 // numbers is the table of what was seen and how it was proved.
 func (a audited) numbers() string {
-	if len(a.summary.Sides) == 0 {
+	if a.nothingSeen() {
 		return ""
 	}
 	var b strings.Builder
@@ -90,13 +97,13 @@ var proofWords = map[string]string{
 
 func (a audited) closures(row func(name, format string, args ...any)) {
 	of := func(name string, p verify.Proved) {
-		if p.All > 0 || name != "listed tags" {
-			row(name, "%s of %s have all that a pull needs", humanize.Comma(p.Proved), humanize.Comma(p.All))
-		}
+		row(name, "%s of %s have all that a pull needs", humanize.Comma(p.Proved), humanize.Comma(p.All))
 	}
 	of("tags", a.summary.Tags)
 	of("manifests", a.summary.Revisions)
-	of("listed tags", a.summary.Listed)
+	if a.v.tags != "" {
+		of("listed tags", a.summary.Listed)
+	}
 }
 
 // verdict is the last line.
@@ -129,6 +136,8 @@ func (a audited) verdict() string {
 		return "nothing is damaged, as far as was looked: references were not followed"
 	case s.Tags.All+s.Revisions.All+s.Listed.All == 0:
 		return "NOT PROVED: there is no tag and no manifest to prove"
+	case s.Closures && s.Tags.Proved+s.Revisions.Proved+s.Listed.Proved < s.Tags.All+s.Revisions.All+s.Listed.All:
+		return "no damage was found, but not all tags and manifests were proved; verify again"
 	case a.v.options.Level == verify.Presence || unread(s):
 		return good + ", but not all blobs' bytes were proved: see --level"
 	}
@@ -138,7 +147,7 @@ func (a audited) verdict() string {
 // onlyUnproved says that nothing is wrong but that nothing was proved.
 func (a audited) onlyUnproved() bool {
 	s := a.summary
-	return s.Closures && s.NothingProved() && s.Differences() == 0 && s.SourceDamage() == 1 && s.Of(report.Unproved) == 1
+	return s.Closures && s.NothingProved() && s.Differences() == 0 && s.SourceDamage() == 1 && s.Of(report.Unproved) > 0
 }
 
 // unread says that some blobs were proved by name and size only.

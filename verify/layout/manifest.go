@@ -33,7 +33,7 @@ type Reference struct {
 	Size      int64 // bytes; -1 where the manifest does not say (schema 1)
 	MediaType string
 	Role      Role
-	Foreign   bool   // a layer that may be absent: clients fetch it from elsewhere
+	Foreign   bool   // a layer that may be absent: clients fetch it from its urls
 	Platform  string // os/architecture[/variant] of a child, "" if none is given
 }
 

@@ -26,7 +26,7 @@ const (
 	dockerConfig = "application/vnd.docker.container.image.v1+json"
 	cacheConfig  = "application/vnd.buildkit.cacheconfig.v0"
 
-	nonDistributable = "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd"
+	nonDistributable = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
 )
 
 var manifestCases = []struct {
@@ -64,17 +64,21 @@ var manifestCases = []struct {
 		},
 	},
 	{
-		"foreign layers, by type or by urls",
+		"foreign layers, by type and urls",
 		`{"mediaType":"` + DockerManifest + `","layers":[` + desc(DockerForeign, "a", 1, `,"urls":["https://x/"]`) + `,` +
-			desc(nonDistributable, "b", 1, "") + `,` +
+			desc(nonDistributable, "b", 1, "") + `,` + desc(nonDistributable, "f", 1, `,"urls":["https://x/"]`) + `,` +
+			desc(DockerForeign, "g", 1, "") + `,` + desc("application/vnd.oci.image.layer.nondistributable.v1.tar+zstd", "h", 1, `,"urls":["https://x/"]`) + `,` +
 			desc(ociLayer, "d", 1, `,"urls":["https://x/"]`) + `,` + desc(ociLayer, "e", 1, `,"urls":[]`) + `],"config":` +
 			desc(ociConfig, "c", 1, `,"urls":["https://x/"]`) + `}`,
 		DockerManifest,
 		[]Reference{
 			{Digest: dg("c"), Size: 1, MediaType: ociConfig},
 			{Digest: dg("a"), Size: 1, MediaType: DockerForeign, Foreign: true},
-			{Digest: dg("b"), Size: 1, MediaType: nonDistributable, Foreign: true},
-			{Digest: dg("d"), Size: 1, MediaType: ociLayer, Foreign: true},
+			{Digest: dg("b"), Size: 1, MediaType: nonDistributable},
+			{Digest: dg("f"), Size: 1, MediaType: nonDistributable, Foreign: true},
+			{Digest: dg("g"), Size: 1, MediaType: DockerForeign},
+			{Digest: dg("h"), Size: 1, MediaType: "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd"},
+			{Digest: dg("d"), Size: 1, MediaType: ociLayer},
 			{Digest: dg("e"), Size: 1, MediaType: ociLayer},
 		},
 	},

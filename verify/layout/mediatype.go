@@ -65,8 +65,15 @@ func entryRole(mediaType string) Role {
 	return Either
 }
 
-// isForeign says whether a layer may live elsewhere, by its media type.
+// isForeign says whether a layer with urls may live elsewhere, by its media
+// type: for these alone registry 3 takes a manifest whose layer it has not
+// (registry/storage/schema2manifesthandler.go and ocimanifesthandler.go).
+// Registry 2.8 asked for no layer that had urls; clients of Docker ask the
+// registry for all but these.
 func isForeign(mediaType string) bool {
-	return mediaType == DockerForeign ||
-		strings.HasPrefix(mediaType, "application/vnd.oci.image.layer.nondistributable.")
+	switch mediaType {
+	case DockerForeign, "application/vnd.oci.image.layer.nondistributable.v1.tar", "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip":
+		return true
+	}
+	return false
 }

@@ -96,7 +96,7 @@ func (r *references) add(field string, d descriptor, role Role) {
 		Size:      size,
 		MediaType: d.MediaType,
 		Role:      role,
-		Foreign:   role == Layer && field != "config" && (isForeign(d.MediaType) || len(d.URLs) > 0),
+		Foreign:   role == Layer && field != "config" && isForeign(d.MediaType) && len(d.URLs) > 0,
 	}
 	if p := d.Platform; p != nil && p.OS+p.Architecture != "" {
 		ref.Platform = strings.TrimSuffix(p.OS+"/"+p.Architecture+"/"+p.Variant, "/")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -93,10 +92,7 @@ func (l *listing) walk(d dir, at string, depth int) bool {
 			entries[i] = entry{strings.TrimSuffix(entries[i].name, "/"), notDir(entries[i].kind)}
 		}
 	}
-	if len(entries) > 1 {
-		slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
-	}
-	for _, e := range entries {
+	for _, e := range inOrder(entries) {
 		key := at + e.name
 		if !l.wants(key, e.kind) {
 			continue

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 )
 
 // owner is what new files and directories get. What the system gives them by
@@ -63,9 +64,25 @@ func (w *owner) probe(s *scratch, explicit bool) error {
 	if err == nil {
 		err = w.directory(s.dir, name)
 	}
+	if err == nil {
+		err = tellsCasesApart(s.dir.lstat, file)
+	}
 	// Closed before it is removed: NFS keeps an open file under another name,
 	// and the directory would not be empty.
 	return errors.Join(err, f.Close(), s.dir.unlink(file), s.dir.rmdir(name))
+}
+
+// tellsCasesApart refuses where a file that was just made is also found by its
+// name in capitals: a registry's tags v1 and V1 would be one.
+func tellsCasesApart(lstat func(name string) (info, error), file string) error {
+	_, err := lstat(parent(file) + "/" + strings.ToUpper(base(file)))
+	switch {
+	case err == nil:
+		return errCasesAreOne
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	}
+	return err
 }
 
 func (w *owner) probeFile(f *os.File, explicit bool) error {

@@ -33,6 +33,11 @@
 // are in the order of Put, so a kill leaves the first ones. Elsewhere, and on
 // overlays and FUSE, each file, and each directory it changed, has its fsync.
 //
+// A rename stays within one mount. Whether the directory nearest to a key is on
+// that of scratch is looked at before a content is opened, by statx: at each Put,
+// since a btrfs subvolume is no mount and a mount may come later, and once when
+// the store is opened, for the directories that a registry has in any case.
+//
 // Cost of one object of 2 kB in a directory of its own, one writer:
 //
 //	tmpfs, group or each    15 µs

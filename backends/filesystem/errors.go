@@ -11,6 +11,7 @@ import (
 var (
 	errLinkedDirectory = backends.Refuse(backends.Unsupported, "a directory on the way is a symbolic link, and those are not followed: mount it, or move it, in place of the link")
 	errEscapes         = backends.Refuse(backends.Unsupported, "it is a symbolic link that is absolute, leads nowhere or leaves the root: replace it by the file itself")
+	errLinkOnTheWay    = backends.Refuse(backends.Unsupported, "a directory on the way is a symbolic link, and those are not followed: move what it leads to in place of the link; what is mounted there cannot be written either")
 	errCasesAreOne     = backends.Refuse(backends.Unsupported, "the file system takes V1 and v1 for one name, and a registry has both as tags: take a directory that tells cases apart (on ext4 one without chattr +F, on ZFS a data set with casesensitivity=sensitive; what SMB serves often does not)")
 	errRootGone        = backends.Refuse(backends.Transient, "the root directory was removed")
 )

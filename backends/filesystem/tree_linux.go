@@ -278,6 +278,32 @@ func (d dir) lstat(name string) (info, error) {
 	}
 }
 
+// A mountID is equal for two directories between which the kernel renames: those
+// of one file system (of btrfs, one subvolume), if they are of one mount.
+type mountID struct{ device, mount uint64 } // mount is 0 before Linux 5.8
+
+func (d dir) mountID() (mountID, error) {
+	var st unix.Statx_t
+	for {
+		err := unix.Statx(d.fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_MNT_ID, &st)
+		switch err {
+		case nil:
+		case unix.EINTR:
+			continue
+		case unix.ENOSYS, unix.EPERM: // an old kernel, or a container's system call filter
+			st, err := fstat(d.fd)
+			return mountID{device: st.dev}, err
+		default:
+			return mountID{}, err
+		}
+		id := mountID{device: unix.Mkdev(st.Dev_major, st.Dev_minor)}
+		if st.Mask&unix.STATX_MNT_ID != 0 {
+			id.mount = st.Mnt_id
+		}
+		return id, nil
+	}
+}
+
 func fstat(fd int) (info, error) {
 	var st unix.Stat_t
 	err := unix.Fstat(fd, &st)

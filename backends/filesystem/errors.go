@@ -42,7 +42,8 @@ func classOf(err error) backends.Class {
 
 // classOfErrno takes EMFILE and ENFILE for transient, not for a full store:
 // descriptors come back as soon as other workers close theirs. ESTALE is what
-// NFS says of a file that another client replaced.
+// NFS says of a file that another client replaced; ENOTCONN is what FUSE says
+// whose program has died, and the others come of network file systems.
 func classOfErrno(number syscall.Errno) backends.Class {
 	switch number {
 	case syscall.ENOENT:
@@ -51,7 +52,9 @@ func classOfErrno(number syscall.Errno) backends.Class {
 		return backends.Denied
 	case syscall.ENOSPC, syscall.EDQUOT:
 		return backends.Full
-	case syscall.EIO, syscall.ESTALE, syscall.EINTR, syscall.ETIMEDOUT, syscall.EAGAIN, syscall.EMFILE, syscall.ENFILE:
+	case syscall.EIO, syscall.ESTALE, syscall.EINTR, syscall.ETIMEDOUT, syscall.EAGAIN, syscall.EMFILE, syscall.ENFILE,
+		syscall.ENOTCONN, syscall.ECONNABORTED, syscall.ECONNREFUSED, syscall.ECONNRESET,
+		syscall.EHOSTDOWN, syscall.EHOSTUNREACH, syscall.ENETDOWN, syscall.ENETUNREACH:
 		return backends.Transient
 	case syscall.ENAMETOOLONG, syscall.ENOTDIR, syscall.EISDIR, syscall.ELOOP, syscall.EXDEV, syscall.EFBIG:
 		return backends.Unsupported

@@ -152,6 +152,9 @@ func (l *listing) file(d dir, e entry, key string) bool {
 		if errors.Is(err, syscall.ENOENT) {
 			return true
 		}
+		if classOf(err) == backends.Transient {
+			return l.fail(key, err)
+		}
 		if err == nil && st.mode.IsRegular() {
 			o.Size, o.ModTime = st.size, st.mtime
 		}

@@ -60,12 +60,12 @@ func (w *owner) probe(s *scratch, explicit bool) error {
 	if err != nil {
 		return err
 	}
-	err = w.probeFile(f, explicit)
+	err = tellsCasesApart(s.dir.lstat, file) // first: such file systems may have no modes either
 	if err == nil {
-		err = w.directory(s.dir, name)
+		err = w.probeFile(f, explicit)
 	}
 	if err == nil {
-		err = tellsCasesApart(s.dir.lstat, file)
+		err = w.directory(s.dir, name)
 	}
 	// Closed before it is removed: NFS keeps an open file under another name,
 	// and the directory would not be empty.

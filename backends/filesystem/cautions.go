@@ -11,6 +11,7 @@ import (
 var (
 	_ backends.Trier     = (*Store)(nil)
 	_ backends.Cautioner = (*Reader)(nil)
+	_ backends.Cautioner = (*Store)(nil)
 )
 
 // Try writes, syncs, reads and removes a file in scratch.
@@ -61,3 +62,14 @@ func (s *Store) try(t *backends.Trial) error {
 
 // Cautions looks at how the directory is mounted.
 func (s *Reader) Cautions(context.Context) []string { return mountCautions(s.path) }
+
+// Cautions looks at that, and at whom what is written belongs to.
+func (s *Store) Cautions(ctx context.Context) []string {
+	all := s.Reader.Cautions(ctx)
+	if top, err := s.tree.lstat("."); err == nil {
+		if text := s.owner.caution(top); text != "" {
+			all = append(all, text)
+		}
+	}
+	return all
+}

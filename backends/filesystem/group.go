@@ -56,8 +56,19 @@ type queue struct {
 
 func (q *queue) init(s *Store) {
 	q.place, q.drop, q.syncfs = s.place, s.drop, s.tree.syncfs
+	if !syncfsTells() {
+		q.syncfs = s.syncBoth
+	}
 	q.filling = newGroup(1)
 	q.disk = make(chan struct{}, 1)
+}
+
+// syncBoth is for a syncfs that says nothing of the journal.
+func (s *Store) syncBoth() error {
+	if err := s.tree.syncfs(); err != nil {
+		return err
+	}
+	return s.scratch.syncJournal()
 }
 
 func newGroup(order int64) *group { return &group{done: make(chan struct{}), order: order} }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -93,10 +92,7 @@ func (l *listing) walk(d dir, at string, depth int) bool {
 			entries[i] = entry{strings.TrimSuffix(entries[i].name, "/"), notDir(entries[i].kind)}
 		}
 	}
-	if len(entries) > 1 {
-		slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
-	}
-	for _, e := range entries {
+	for _, e := range inOrder(entries) {
 		key := at + e.name
 		if !l.wants(key, e.kind) {
 			continue
@@ -155,6 +151,9 @@ func (l *listing) file(d dir, e entry, key string) bool {
 		st, err := l.r.followed(key)
 		if errors.Is(err, syscall.ENOENT) {
 			return true
+		}
+		if classOf(err) == backends.Transient {
+			return l.fail(key, err)
 		}
 		if err == nil && st.mode.IsRegular() {
 			o.Size, o.ModTime = st.size, st.mtime

@@ -176,6 +176,69 @@ func TestWhatStays(t *testing.T) {
 	}
 }
 
+// What could not get its key stays as well, whatever was put around it by then,
+// and a later run goes on where the upload was said to be.
+func TestUnplacedUploadStays(t *testing.T) {
+	data := random(18 * mib)
+	for name, c := range map[string]struct {
+		before, meanwhile func(t *testing.T, root string)
+	}{
+		"a directory has its name": {
+			func(t *testing.T, root string) { write(t, root+"/a/b/other", "x") },
+			func(t *testing.T, root string) { write(t, root+"/a/b/data/x", "x") },
+		},
+		"it was moved already": {
+			func(*testing.T, string) {},
+			func(t *testing.T, root string) { mounts(t, "tmpfs", "", root+"/a") },
+		},
+	} {
+		for _, way := range bothWays {
+			t.Run(name+" "+string(way), func(t *testing.T) {
+				root := memoryDir(t)
+				s, err := filesystem.Open(root, filesystem.Options{Fsync: way, FileMode: 0o444})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { s.Close() })
+				c.before(t, root)
+				l := layer{data: data}
+				content := l.content()
+				saved := content.Saved
+				content.Saved = func(u backends.Upload) error {
+					if len(l.saved) == 0 {
+						c.meanwhile(t, root)
+					}
+					return saved(u)
+				}
+				_, err = s.Put(t.Context(), "a/b/data", content)
+				if err == nil {
+					err = s.Sync(t.Context())
+				}
+				if backends.ClassOf(err) != backends.Unsupported {
+					t.Fatalf("%v", err)
+				}
+				st, err := os.Stat(partialPath(root, data))
+				if err != nil || st.Size() != int64(len(data)) || st.Mode().Perm() != 0o600 {
+					t.Fatalf("%+v, %v", st, err)
+				}
+				if left := leftovers(t, root); len(left) != 1 {
+					t.Errorf("left: %q", left)
+				}
+				again := layer{data: data}
+				content = again.content()
+				content.From = l.saved[0]
+				if _, err := s.Put(t.Context(), "c/data", content); err != nil {
+					t.Fatal(err)
+				}
+				if len(again.opens) != 1 || again.opens[0] != l.saved[0].Offset {
+					t.Errorf("opened at %d, want %d", again.opens, l.saved[0].Offset)
+				}
+				holds(t, s, "c/data", data)
+			})
+		}
+	}
+}
+
 // One of two Puts of a content has the unfinished upload, the other does
 // without, whether they are in one process or two.
 func TestPutsOfOneContent(t *testing.T) {

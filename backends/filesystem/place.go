@@ -69,10 +69,8 @@ func putFailure(key string, err error) *backends.Error {
 func (s *Store) rename(it item) (err error) {
 	made := []string{it.name} // what has to go if this fails
 	defer func() {
-		for _, name := range made {
-			if err != nil {
-				s.scratch.discard(name)
-			}
+		if err != nil {
+			s.undo(it, made)
 		}
 	}()
 	var emptied []string // our directories whose content was moved elsewhere
@@ -102,6 +100,35 @@ func (s *Store) rename(it item) (err error) {
 		}
 	}
 	return fmt.Errorf("the directories on the way to it change all the time: %w", err)
+}
+
+// undo removes what is left in scratch of a rename that failed, of which made[0]
+// was the item. An unfinished upload that a later run will ask for goes back to
+// its name; once it was moved from there, the name may be another store's.
+func (s *Store) undo(it item, made []string) {
+	file := it.name + it.key[len(it.at):]
+	kept := it.keep && s.backTo(made[0], file)
+	if kept || it.held != nil && file != made[0] {
+		made = made[1:]
+	}
+	for _, name := range made {
+		s.scratch.discard(name)
+	}
+}
+
+// backTo gives an unfinished upload, which is file now, its name again and says
+// whether it has it.
+func (s *Store) backTo(name, file string) bool {
+	if file != name {
+		if _, err := s.scratch.dir.lstat(name); !errors.Is(err, fs.ErrNotExist) {
+			return false
+		}
+		if err := s.scratch.dir.rename(file, s.scratch.dir, name); err != nil {
+			return false
+		}
+	}
+	_ = s.scratch.dir.chmod(name, 0o600) // or a mode without writing would keep the later run out
+	return true
 }
 
 func (s *Store) renameOnce(it item) error {

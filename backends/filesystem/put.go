@@ -57,16 +57,19 @@ func (s *Store) stage(ctx context.Context, key string, c backends.Content) (item
 }
 
 // parentExists finds out early what rename would refuse: a file in the way of
-// a directory, or the reverse.
+// a directory, the reverse, or another mount.
 func (s *Store) parentExists(key string) (bool, error) {
 	d, err := s.tree.openDir(parent(key))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+	if errors.Is(err, fs.ErrNotExist) && parent(key) != "." {
+		return false, s.reachable(parent(parent(key)))
 	}
 	if err != nil {
 		return false, inTheWay(err)
 	}
 	defer d.close()
+	if err := s.sameMount(d, parent(key)); err != nil {
+		return true, err
+	}
 	st, err := d.lstat(base(key))
 	if err == nil && st.mode.IsDir() {
 		return true, inTheWay(syscall.EISDIR)
@@ -84,7 +87,9 @@ func inTheWay(err error) error {
 	case errors.Is(err, syscall.EISDIR):
 		return fmt.Errorf("a directory has this name: %w", err)
 	case errors.Is(err, syscall.ELOOP):
-		return errLinkedDirectory
+		return errLinkOnTheWay
+	case errors.Is(err, syscall.EXDEV):
+		return fmt.Errorf("nothing can be renamed from %s into its directory, which is on another file system, mount or quota: %w", scratchName, err)
 	}
 	return err
 }

@@ -65,7 +65,7 @@ func (s *Store) restoreEach(it item) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
+	for _, e := range inOrder(entries) {
 		name := strings.TrimSuffix(e.name, "/")
 		at := it.key + "/" + name
 		if err := s.restore(item{key: at, name: it.name + "/" + name, at: at, synced: it.synced}); err != nil {

@@ -3,7 +3,6 @@ package filesystem
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -176,7 +175,7 @@ func (r *Reader) openFollowed(key string) (*os.File, info, error) {
 // unfollowed is the error for a link that cannot be followed, unless the
 // trouble is another, or the link itself vanished.
 func (r *Reader) unfollowed(key string, err error) error {
-	if errors.Is(err, fs.ErrPermission) {
+	if class := classOf(err); class == backends.Denied || class == backends.Transient {
 		return err
 	}
 	if _, gone := r.tree.root.Lstat(key); gone != nil {

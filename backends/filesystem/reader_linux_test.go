@@ -316,3 +316,87 @@ func TestReaderMakesNothing(t *testing.T) {
 		t.Error(left, err)
 	}
 }
+
+// What is behind a link may be out of reach for a moment, as anything may; that
+// is not the fault of the link.
+func TestLinkOutOfReach(t *testing.T) {
+	root := t.TempDir()
+	write(t, root+"/a/b/file", "x")
+	if err := os.Symlink("a/b/file", root+"/Link"); err != nil {
+		t.Fatal(err)
+	}
+	r, err := filesystem.OpenReader(root, filesystem.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if o, err := r.Stat(t.Context(), "Link"); err != nil || o.Size != 1 {
+		t.Fatalf("%+v, %v", o, err)
+	}
+	for spare := range 4 {
+		restore := withDescriptors(t, spare)
+		_, statErr := r.Stat(t.Context(), "Link")
+		b, openErr := r.Open(t.Context(), "Link", 0)
+		listErr := listsLink(t, r)
+		if openErr == nil {
+			b.Close()
+		}
+		restore()
+		for op, err := range map[string]error{"Stat": statErr, "Open": openErr, "List": listErr} {
+			if err != nil && backends.ClassOf(err) != backends.Transient {
+				t.Errorf("%s with %d descriptors: %v", op, spare, err)
+			}
+		}
+		if spare == 0 && (statErr == nil || openErr == nil || listErr == nil) {
+			t.Error("the descriptors were not used up")
+		}
+	}
+}
+
+// listsLink is the error of a listing; what it does list has its size.
+func listsLink(t *testing.T, r *filesystem.Reader) error {
+	t.Helper()
+	for o, err := range r.List(t.Context(), "", "") {
+		if err != nil {
+			return err
+		}
+		if o.Size != 1 {
+			t.Errorf("listed %+v", o)
+		}
+	}
+	return nil
+}
+
+// withDescriptors leaves the process so many.
+func withDescriptors(t *testing.T, spare int) (restore func()) {
+	t.Helper()
+	var was syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	few := was
+	few.Cur = min(was.Cur, 256)
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	var held []int
+	for {
+		fd, err := syscall.Open("/dev/null", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+		if err != nil {
+			break
+		}
+		held = append(held, fd)
+	}
+	for range spare {
+		syscall.Close(held[len(held)-1])
+		held = held[:len(held)-1]
+	}
+	return func() {
+		for _, fd := range held {
+			syscall.Close(fd)
+		}
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &was); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -26,4 +26,8 @@ func (t *tree) groupSync(forced bool) (bool, error) {
 	return false, nil
 }
 
+func syncfsTells() bool { return true }
+
+func (s *scratch) syncJournal() error { return nil }
+
 func (t *tree) drain() {}

@@ -15,6 +15,7 @@ import (
 type Store struct {
 	*Reader
 	scratch *scratch
+	mount   mountID // of scratch
 	owner   owner
 	each    bool // durable with each Put, not in groups
 	queue   queue
@@ -80,7 +81,9 @@ func (s *Store) prepare(o Options, made bool) error {
 	if s.scratch, err = newScratch(s.tree); err != nil {
 		return err
 	}
-	err = s.owner.probe(s.scratch, explicit)
+	if err = s.oneMount(); err == nil {
+		err = s.owner.probe(s.scratch, explicit)
+	}
 	if err == nil && made {
 		err = s.owner.directory(s.tree.dir, ".")
 	}

@@ -2,6 +2,7 @@ package filesystem
 
 import (
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 )
@@ -42,6 +43,13 @@ func (i info) kind() kind {
 type entry struct {
 	name string
 	kind kind
+}
+
+// inOrder sorts what is in a directory, and drops what was given twice: NFS and
+// others do that when names come and go while a directory is read.
+func inOrder(list []entry) []entry {
+	slices.SortFunc(list, func(a, b entry) int { return strings.Compare(a.name, b.name) })
+	return slices.CompactFunc(list, func(a, b entry) bool { return a.name == b.name })
 }
 
 // hasOther says whether there is anything beside name. What NFS keeps of a file

@@ -1,6 +1,7 @@
 package filesystem
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io/fs"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/regferry/regferry/backends"
 )
 
 // A tree is a root directory. Paths are resolved by the kernel, in one call,
@@ -159,8 +162,8 @@ func (d dir) openDir(name string) (dir, error) {
 	return dir{fd}, err
 }
 
-// entries returns everything in a directory, unsorted; buf is scratch for
-// the kernel's answers, at least 4 KiB.
+// entries returns everything in a directory, unsorted, some of it twice if the
+// file system does so; buf is scratch for the kernel's answers, at least 4 KiB.
 func (d dir) entries(buf []byte) ([]entry, error) {
 	var list []entry
 	for {
@@ -197,17 +200,16 @@ func (d dir) holdsNoOther(name string) (bool, error) {
 }
 
 // parse reads records of struct linux_dirent64: inode, offset (8 bytes each),
-// length of the record (2), type (1), name, a zero byte, padding.
+// length of the record (2), type (1), name, a zero byte, padding. An inode of 0
+// is no sign of a name that is gone: FUSE and an old XFS have it for good ones.
 func (d dir) parse(list []entry, b []byte) ([]entry, error) {
-	for len(b) > 19 {
-		record := b[:binary.NativeEndian.Uint16(b[16:])]
-		b = b[len(record):]
-		n := 19
-		for record[n] != 0 {
-			n++
+	for len(b) > 0 {
+		record, name := firstRecord(b)
+		if record == nil {
+			return nil, errBrokenRecord
 		}
-		name := record[19:n]
-		if string(name) == "." || string(name) == ".." || binary.NativeEndian.Uint64(record) == 0 {
+		b = b[len(record):]
+		if string(name) == "." || string(name) == ".." {
 			continue
 		}
 		e := entry{kind: kindOf(record[18])}
@@ -222,12 +224,33 @@ func (d dir) parse(list []entry, b []byte) ([]entry, error) {
 			e.kind = st.kind()
 		}
 		if e.kind == isDir {
-			record[n], n = '/', n+1
+			name = name[:len(name)+1]
+			name[len(name)-1] = '/'
 		}
-		e.name = string(record[19:n])
+		e.name = string(name)
 		list = append(list, e)
 	}
 	return list, nil
+}
+
+var errBrokenRecord = backends.Refuse(backends.Transient, "the system's answer to what is in a directory cannot be read")
+
+// firstRecord is what b begins with, and the name in it, which a byte follows;
+// nil for what is no record.
+func firstRecord(b []byte) (record, name []byte) {
+	const header = 19
+	if len(b) < header {
+		return nil, nil
+	}
+	size := int(binary.NativeEndian.Uint16(b[16:]))
+	if size <= header || size > len(b) {
+		return nil, nil
+	}
+	n := bytes.IndexByte(b[header:size], 0)
+	if n <= 0 {
+		return nil, nil
+	}
+	return b[:size], b[header : header+n]
 }
 
 func kindOf(direntType byte) kind {
@@ -252,6 +275,32 @@ func (d dir) lstat(name string) (info, error) {
 		if err != unix.EINTR {
 			return info{}, err
 		}
+	}
+}
+
+// A mountID is equal for two directories between which the kernel renames: those
+// of one file system (of btrfs, one subvolume), if they are of one mount.
+type mountID struct{ device, mount uint64 } // mount is 0 before Linux 5.8
+
+func (d dir) mountID() (mountID, error) {
+	var st unix.Statx_t
+	for {
+		err := unix.Statx(d.fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_MNT_ID, &st)
+		switch err {
+		case nil:
+		case unix.EINTR:
+			continue
+		case unix.ENOSYS, unix.EPERM: // an old kernel, or a container's system call filter
+			st, err := fstat(d.fd)
+			return mountID{device: st.dev}, err
+		default:
+			return mountID{}, err
+		}
+		id := mountID{device: unix.Mkdev(st.Dev_major, st.Dev_minor)}
+		if st.Mask&unix.STATX_MNT_ID != 0 {
+			id.mount = st.Mnt_id
+		}
+		return id, nil
 	}
 }
 

@@ -139,6 +139,14 @@ func (d dir) lstat(name string) (info, error) {
 	return infoOf(st), nil
 }
 
+// A mountID is equal for two directories of one file system.
+type mountID struct{ device uint64 }
+
+func (d dir) mountID() (mountID, error) {
+	st, err := d.lstat(".")
+	return mountID{st.dev}, err
+}
+
 func fileInfo(f *os.File) (info, error) {
 	st, err := f.Stat()
 	if err != nil {

@@ -67,6 +67,12 @@
 // was reported; those behind are sent again, since the state of the hash is not
 // known there. The size of a part is then that of the upload, not of the options.
 //
+// A key is absent when the service says NoSuchKey, and not by a 404 alone, which
+// is also what a load balancer answers while the service behind it restarts, and
+// a provider of credentials about a role. HEAD has no body to say a code in, so
+// an absent key costs a GET as well; a pass asks for few. To believe a 404 with
+// x-amz-request-id was rejected: it may be that the bucket is missing.
+//
 // An ETag is an MD5 only sometimes, see parts.ETags. It is what makes a pass with
 // nothing to do cost a listing and no request for each tag.
 //

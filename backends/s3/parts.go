@@ -131,7 +131,7 @@ func (u *upload) complete(ctx context.Context) error {
 // to its completion was lost, or the request was repeated after it had worked.
 func (u *upload) landed(ctx context.Context) bool {
 	want := compositeTag(u.parts)
-	out, err := u.s.head(ctx, u.key)
+	out, err := u.s.head(ctx, u.key, "")
 	return err == nil && want != "" && *out.ContentLength == u.Content.Size && aws.ToString(out.ETag) == want
 }
 

@@ -81,7 +81,7 @@ func (s *Store) putOn(ctx context.Context, key string, content []byte, version s
 	}
 	out, err := s.putObjectWith(ctx, key, content, s.claim(content, hashOf(content)), on, once)
 	switch {
-	case version != "" && hasCode(err, "NoSuchKey", "NotFound"):
+	case version != "" && hasCode(err, "NoSuchKey"):
 		return "", fmt.Errorf("%w: %w", backends.Refuse(backends.Changed, "it is not there any more"), err)
 	case err != nil:
 		return "", err

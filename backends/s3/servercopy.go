@@ -68,7 +68,7 @@ func (s *Store) CopyFrom(ctx context.Context, src backends.ReadStore, o backends
 }
 
 func (s *Store) copyFrom(ctx context.Context, r *Reader, o backends.Object, d digest.Digest) error {
-	head, err := s.headSum(ctx, r.o.Bucket, *r.name(o.Key))
+	head, err := r.headSum(ctx, o.Key) // by its own client, which knows its region
 	switch {
 	case err != nil:
 		return err
@@ -122,7 +122,7 @@ func (s *Store) copyTo(ctx context.Context, key string, from copySource, d diges
 	}
 	got := decodedSum(out.CopyObjectResult.ChecksumSHA256)
 	if got == "" { // MinIO has one and does not say so here
-		if head, err := s.headSum(ctx, s.o.Bucket, *s.name(key)); err == nil {
+		if head, err := s.headSum(ctx, key); err == nil {
 			got = sumOf(head)
 		}
 	}

@@ -35,15 +35,6 @@ func TryObject(ctx context.Context, s Store, prefix string, remove func(ctx cont
 	return t, err
 }
 
-// DetachedMost is how long Detached lasts, and so a Delete of a service.
-const DetachedMost = 20 * time.Second
-
-// Detached is for what has to be ended once it was begun, also after a
-// cancellation, which is also when a network is most likely to be gone.
-func Detached(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), DetachedMost)
-}
-
 // ahead is how far a time of a service, given in whole seconds, is from the
 // span in which it was taken.
 func ahead(at, from, to time.Time) time.Duration {

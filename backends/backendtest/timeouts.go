@@ -37,10 +37,18 @@ func timeouts(t *testing.T) map[string]error {
 	late := &http.Transport{ResponseHeaderTimeout: time.Millisecond}
 	t.Cleanup(late.CloseIdleConnections)
 	_, dial := past.DialContext(t.Context(), "tcp", "127.0.0.1:9")
+	limited, stop := backends.DetachedFor(t.Context(), 50*time.Millisecond)
+	defer stop()
+	inside, stop := context.WithCancel(limited) // as an SDK makes
+	defer stop()
 	return map[string]error{
 		"a dial":                      dial,
 		"a request that cannot dial":  request(t.Context(), &http.Client{Transport: &http.Transport{DialContext: past.DialContext}}, at),
 		"a request without headers":   request(t.Context(), &http.Client{Transport: late}, at),
+		"a request in its own time":   request(limited, &http.Client{Transport: &http.Transport{}}, at),
+		"the end of that time":        limited.Err(),
+		"and of what was made of it":  inside.Err(),
+		"one that is sent after it":   request(inside, &http.Client{Transport: &http.Transport{}}, at),
 		"a client with a time of its": request(t.Context(), &http.Client{Timeout: time.Millisecond}, at),
 	}
 }
@@ -58,11 +66,14 @@ func ends(t *testing.T) map[string]error {
 	gone, stop := context.WithCancel(t.Context())
 	stop()
 	_, dial := (&net.Dialer{}).DialContext(gone, "tcp", "127.0.0.1:9")
+	limited, stop := backends.DetachedFor(gone, 50*time.Millisecond)
+	defer stop()
 	return map[string]error{
 		"a deadline before":         request(over, client, at),
 		"a deadline under way":      request(short, client, at),
 		"a cancellation":            request(gone, client, at),
 		"a dial that was cancelled": dial,
+		"what outlived the caller":  request(limited, client, at),
 	}
 }
 

@@ -21,7 +21,7 @@ func (s *Store) Try(ctx context.Context) (backends.Trial, error) {
 // Cautions asks for the bucket's configuration, as far as the policy lets.
 func (r *Reader) Cautions(ctx context.Context) []string {
 	all := parts.LineCautions(endpointOf(r.client, r.o), r.o.SkipVerify)
-	if v, err := r.client.GetBucketVersioning(ctx, &s3.GetBucketVersioningInput{Bucket: &r.o.Bucket}); err == nil && v.Status == types.BucketVersioningStatusEnabled {
+	if kept, _ := r.versioned(ctx); kept {
 		all = append(all, "the bucket keeps versions: what is overwritten or deleted stays, and is paid for, until a lifecycle rule removes it")
 	}
 	if l, err := r.client.GetObjectLockConfiguration(ctx, &s3.GetObjectLockConfigurationInput{Bucket: &r.o.Bucket}); err == nil &&
@@ -38,6 +38,15 @@ func (r *Reader) Cautions(ctx context.Context) []string {
 		}
 	}
 	return all
+}
+
+// versioned says whether the bucket keeps what is overwritten and deleted.
+func (r *Reader) versioned(ctx context.Context) (bool, error) {
+	v, err := r.client.GetBucketVersioning(ctx, &s3.GetBucketVersioningInput{Bucket: &r.o.Bucket})
+	if err != nil {
+		return false, err
+	}
+	return v.Status == types.BucketVersioningStatusEnabled, nil
 }
 
 // touches says whether a rule is for keys of this registry.

@@ -22,12 +22,12 @@ type claim struct {
 
 // claim makes all the claims that the store compares, and the signature's in
 // any case: it costs nothing, where the bytes' SHA-256 is known.
-func (s *Store) claim(b, sum []byte) claim {
+func (p proof) claim(b, sum []byte) claim {
 	c := claim{payload: sum}
-	if s.proof.sum {
+	if p.sum {
 		c.sum = sum
 	}
-	if s.proof.md5 && !s.proof.sum && !s.proof.payload {
+	if p.md5 && !p.sum && !p.payload {
 		m := md5.Sum(b)
 		c.md5 = m[:]
 	}

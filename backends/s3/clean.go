@@ -3,11 +3,13 @@ package s3
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/regferry/regferry/backends"
 	"github.com/regferry/regferry/backends/parts"
@@ -36,33 +38,73 @@ func (s *Store) Clean(ctx context.Context, keep map[string]bool) (int, error) {
 		}
 		return removed, s.failed("clean", "", err)
 	}
+	w, inner := newSweep(ctx)
 	for _, u := range uploads {
 		id, key := aws.ToString(u.UploadId), strings.TrimPrefix(aws.ToString(u.Key), s.o.Prefix)
 		if keep[id] || s.held.Holds(id) || !parts.IsBlob(key) || u.Initiated == nil || time.Since(*u.Initiated) < s.o.DeadAfter {
 			continue
 		}
-		if err := ctx.Err(); err != nil {
-			return removed, fail("clean", "", err)
-		}
-		s.abort(ctx, key, id)
-		removed++
+		w.do(inner, func() error { return s.abort(ctx, key, id) })
+	}
+	removed += w.wait()
+	if err := ctx.Err(); err != nil {
+		return removed, fail("clean", "", err)
 	}
 	return removed, nil
 }
 
-func (s *Store) cleanScratch(ctx context.Context) (removed int, err error) {
+func (s *Store) cleanScratch(ctx context.Context) (int, error) {
+	w, inner := newSweep(ctx)
 	for _, prefix := range []string{copyPrefix, probePrefix} {
 		for o, err := range s.List(ctx, prefix, "") {
 			if err != nil {
-				return removed, err
+				return w.wait(), err
+			}
+			if inner.Err() != nil {
+				break
 			}
 			if time.Since(o.ModTime) >= s.o.DeadAfter {
-				s.remove(ctx, o.Key)
-				removed++
+				w.do(inner, func() error { return s.remove(ctx, o.Key) })
 			}
 		}
 	}
-	return removed, nil
+	return w.wait(), nil
+}
+
+// sweep removes things, some at a time.
+type sweep struct {
+	group   *errgroup.Group
+	removed atomic.Int64
+}
+
+// newSweep returns a context that ends with the first thing that is Denied,
+// since the others would be, too.
+func newSweep(ctx context.Context) (*sweep, context.Context) {
+	group, inner := errgroup.WithContext(ctx)
+	group.SetLimit(16)
+	return &sweep{group: group}, inner
+}
+
+func (w *sweep) do(ctx context.Context, remove func() error) {
+	w.group.Go(func() error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err := remove()
+		if err == nil {
+			w.removed.Add(1)
+		}
+		if classOf(err) == backends.Denied {
+			return err
+		}
+		return nil
+	})
+}
+
+// wait returns how many things were removed.
+func (w *sweep) wait() int {
+	_ = w.group.Wait() // what was denied has been told
+	return int(w.removed.Load())
 }
 
 // uploads lists the unfinished ones below a prefix, at most 100,000.

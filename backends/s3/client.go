@@ -72,8 +72,9 @@ func newClient(ctx context.Context, o Options) (*s3.Client, *http.Client, error)
 		return nil, nil, backends.Refuse(backends.Unsupported, "the region is not known: add ?region=eu-central-1, or set AWS_REGION")
 	}
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
-		return nil, nil, &credentialsError{err}
+		return nil, nil, noCredentials(ctx, err)
 	}
+	cfg.Credentials = provider{cfg.Credentials}
 	return s3.NewFromConfig(cfg, func(c *s3.Options) { adjust(c, o) }), conns, nil
 }
 
@@ -126,13 +127,6 @@ func tune(t *http.Transport, skipVerify bool) {
 // noRedirect: a redirect means that the region or the endpoint is wrong, and
 // following it would pay for that with each request.
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-
-type credentialsError struct{ err error }
-
-func (e *credentialsError) Error() string {
-	return "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or run where a role is attached: " + e.err.Error()
-}
-func (e *credentialsError) Unwrap() []error { return []error{backends.Denied, e.err} }
 
 // endpointOf is where the client talks to, empty for AWS itself.
 func endpointOf(c *s3.Client, o Options) string {

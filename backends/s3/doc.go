@@ -29,6 +29,11 @@
 // but refuse a wrong hash in the signature, of an object and of a part, so they
 // are proved by that ("signed payload") and nothing is read again.
 //
+// Cloudflare R2 compares x-amz-checksum-sha256 of an object and answers 501 to it
+// with a part, and to x-amz-checksum-algorithm (its documentation; no such server
+// can be run here). So at the first large object, where they are refused, wrong
+// claims of a part find out what else is compared of one.
+//
 // A listing of Swift from a name that is not UTF-8 is 500; Ceph repeats a control
 // character of the name, and its answer is then no XML. Names are cut before such
 // a character and what is too much is dropped here; a prefix with one is refused.
@@ -66,6 +71,16 @@
 // credentials it opens nothing. Parts count from the first to the offset that
 // was reported; those behind are sent again, since the state of the hash is not
 // known there. The size of a part is then that of the upload, not of the options.
+//
+// A key is absent when the service says NoSuchKey, and not by a 404 alone, which
+// is also what a load balancer answers while the service behind it restarts, and
+// a provider of credentials about a role. HEAD has no body to say a code in, so
+// an absent key costs a GET as well; a pass asks for few. To believe a 404 with
+// x-amz-request-id was rejected: it may be that the bucket is missing.
+//
+// To have the service prove what it copies, most blobs are copied to scratch
+// first. Where what is there would stay, as a version or since nothing may be
+// deleted, that would take the room of two, and the bytes pass through here.
 //
 // An ETag is an MD5 only sometimes, see parts.ETags. It is what makes a pass with
 // nothing to do cost a listing and no request for each tag.

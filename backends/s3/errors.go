@@ -29,6 +29,9 @@ func (a answer) Error() string {
 		response *awshttp.ResponseError
 		archived *types.InvalidObjectState
 	)
+	if inFront(a.err) {
+		return "Not Found [HTTP 404], without a code of S3: something in front of the service says so, and nobody has looked for the object"
+	}
 	if !errors.As(a.err, &api) {
 		var send *smithyhttp.RequestSendError
 		if errors.As(a.err, &send) {
@@ -62,6 +65,9 @@ func fail(op, key string, err error) error {
 	class := classOf(err)
 	var api smithy.APIError
 	var canceled *smithy.CanceledError
+	if want := (*credentialsError)(nil); errors.As(err, &want) && !errors.As(err, new(backends.SourceError)) {
+		return &backends.Error{Op: op, Key: key, Class: class, Err: want}
+	}
 	if errors.As(err, new(answer)) {
 		return &backends.Error{Op: op, Key: key, Class: class, Err: err}
 	}
@@ -76,6 +82,7 @@ func classOf(err error) backends.Class {
 		return class
 	}
 	var (
+		want   *credentialsError
 		api    smithy.APIError
 		status interface{ HTTPStatusCode() int }
 		sent   *smithyhttp.RequestSendError
@@ -83,6 +90,8 @@ func classOf(err error) backends.Class {
 		onNet  net.Error
 	)
 	switch {
+	case errors.As(err, &want):
+		return want.class
 	case errors.As(err, &api) && classOfCode(api.ErrorCode()) != backends.Unknown:
 		return classOfCode(api.ErrorCode())
 	case errors.As(err, &status) && classOfStatus(status.HTTPStatusCode()) != backends.Unknown:
@@ -93,12 +102,20 @@ func classOf(err error) backends.Class {
 	return backends.Unknown
 }
 
+// inFront says whether a 404 is of a load balancer or a proxy, as Traefik sends
+// while MinIO restarts behind it: the service gives a reason. Where there is none
+// the SDK makes NotFound of the status.
+func inFront(err error) bool {
+	var api smithy.APIError
+	return hasStatus(err, http.StatusNotFound) && (!errors.As(err, &api) || hasCode(err, "NotFound", "UnknownError"))
+}
+
 // codes are those of AWS, and what versitygw and MinIO add. A bucket that is
 // missing is no key that is missing: it is Denied, so that a run ends after
 // some of those and nothing is taken for absent. KMS refuses with codes of its
-// own, all for want of a right or a key.
+// own, all for want of a right or a key. NotFound is of no service, see inFront.
 var codes = map[string]backends.Class{
-	"NoSuchKey": backends.NotFound, "NotFound": backends.NotFound, "NoSuchUpload": backends.NotFound,
+	"NoSuchKey": backends.NotFound, "NoSuchUpload": backends.NotFound,
 
 	"XAdminUserNotFound": backends.Denied, // versitygw says so, with 404, of a key that it does not know
 	"AccessDenied":       backends.Denied, "SignatureDoesNotMatch": backends.Denied, "InvalidAccessKeyId": backends.Denied,
@@ -140,9 +157,13 @@ func classOfCode(code string) backends.Class {
 	return codes[code]
 }
 
+// classOfStatus takes nothing for absent: only a code says that a key is.
 func classOfStatus(status int) backends.Class {
-	if status == http.StatusRequestTimeout { // S3 says so of clients that are too slow for it
+	switch status {
+	case http.StatusRequestTimeout: // S3 says so of clients that are too slow for it
 		return backends.Throttled
+	case http.StatusNotFound:
+		return backends.Transient
 	}
 	return parts.ClassOfStatus(status)
 }

@@ -169,6 +169,52 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
+// TestCompletionInDoubt: nobody can say whether the upload is complete, so it is
+// said to be in doubt, and what is durable of it stays.
+func TestCompletionInDoubt(t *testing.T) {
+	t.Setenv("AWS_MAX_ATTEMPTS", "2")
+	g, server, s, _ := gated(t, nil)
+	for name, c := range map[string]struct {
+		complete, head http.HandlerFunc
+		left           int
+		class          backends.Class
+	}{
+		"no answer to either":           {says(500, "InternalError"), says(503, "x"), 1, backends.Transient},
+		"gone, and no answer":           {says(404, "NoSuchUpload"), says(500, "x"), 1, backends.Transient},
+		"something in front":            {says(500, "InternalError"), page("404 page not found"), 1, backends.Transient},
+		"refused, and not to be looked": {says(403, "AccessDenied"), says(403, "AccessDenied"), 0, backends.Denied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBlob(name, 2*partSize)
+			g.Meet(func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+				switch servers.S3Request(r) {
+				case "CompleteMultipartUpload":
+					c.complete(w, r)
+				case "HeadObject", "GetObject":
+					c.head(w, r)
+				default:
+					return false
+				}
+				return true
+			})
+			_, err := s.Put(t.Context(), b.key(), b.Content)
+			g.Meet(nil)
+			if backends.ClassOf(err) != c.class {
+				t.Errorf("class %v, want %v: %v", backends.ClassOf(err), c.class, err)
+			}
+			if left := uploadsOf(t, server, "faults"); len(left) != c.left {
+				t.Errorf("left: %v, want %d", left, c.left)
+			}
+			if _, err := s.Put(t.Context(), b.key(), b.Content); err != nil {
+				t.Error(err)
+			}
+			if left := uploadsOf(t, server, "faults"); len(left) > 0 {
+				t.Errorf("left after the next Put: %v", left)
+			}
+		})
+	}
+}
+
 // TestFaultsThatStay must end in a classified error, with nothing stored and
 // no upload left.
 func TestFaultsThatStay(t *testing.T) {

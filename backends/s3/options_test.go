@@ -135,7 +135,7 @@ func TestClasses(t *testing.T) {
 		{api("NoSuchKey"), backends.NotFound}, {api("NoSuchBucket"), backends.Denied}, {api("ExpiredToken"), backends.Denied},
 		{api("ThrottlingException"), backends.Throttled}, {api("KMS.DisabledException"), backends.Denied}, {api("BadDigest"), backends.Corrupt},
 		{api("QuotaExceeded"), backends.Full}, {api("ObjectParentIsFile"), backends.Unsupported}, {api("FromTheFuture"), backends.Unknown},
-		{status(404), backends.NotFound}, {status(403), backends.Denied}, {status(429), backends.Throttled}, {status(503), backends.Throttled},
+		{status(404), backends.Transient}, {api("NotFound"), backends.Unknown}, {status(403), backends.Denied}, {status(429), backends.Throttled}, {status(503), backends.Throttled},
 		{status(500), backends.Transient}, {status(502), backends.Transient}, {status(507), backends.Full}, {status(501), backends.Unsupported}, {status(400), backends.Unknown},
 		{&smithyhttp.RequestSendError{Err: io.EOF}, backends.Transient}, {&smithy.DeserializationError{Err: io.EOF}, backends.Transient},
 		{&smithyhttp.RequestSendError{Err: context.Canceled}, backends.Unknown}, {backends.SizeError{Got: 1, Want: 2}, backends.Changed},

@@ -58,7 +58,7 @@ func (s *Store) probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer s.remove(ctx, key)
+	defer func() { _ = s.remove(ctx, key) }()
 	s.etags.Learn(content, aws.ToString(out.ETag), plain(out.ServerSideEncryption, out.SSECustomerAlgorithm))
 	if !without {
 		if s.proof.sum, err = s.refuses(ctx, content, claim{payload: right, sum: wrong}); err != nil {
@@ -83,8 +83,13 @@ func (s *Store) refuses(ctx context.Context, content []byte, c claim) (bool, err
 	key := newProbe()
 	_, err := s.putObject(ctx, key, content, c)
 	if err == nil {
-		s.remove(ctx, key)
+		_ = s.remove(ctx, key)
 	}
+	return refused(err)
+}
+
+// refused judges what was said to a wrong claim.
+func refused(err error) (bool, error) {
 	if classOf(err) == backends.Corrupt || hasStatus(err, http.StatusBadRequest, http.StatusForbidden) {
 		return true, nil
 	}

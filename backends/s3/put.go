@@ -65,7 +65,7 @@ func (s *Store) putWhole(ctx context.Context, key string, c backends.Content) er
 	if sum == nil {
 		sum = hashOf(buf.B)
 	}
-	if _, err := s.putObject(ctx, key, buf.B, s.claim(buf.B, sum)); err != nil {
+	if _, err := s.putObject(ctx, key, buf.B, s.proof.claim(buf.B, sum)); err != nil {
 		return err
 	}
 	if s.proof.any() {

@@ -165,9 +165,9 @@ func (p *pages) next(ctx context.Context) ([]backends.Object, error) {
 	return list, nil
 }
 
-// Stat is one HEAD.
+// Stat is one HEAD, and for a key that is absent a GET as well.
 func (r *Reader) Stat(ctx context.Context, key string) (backends.Object, error) {
-	out, err := r.head(ctx, key)
+	out, err := r.head(ctx, key, "")
 	if err != nil {
 		return backends.Object{}, r.failed("stat", key, err)
 	}
@@ -178,28 +178,46 @@ func (r *Reader) Stat(ctx context.Context, key string) (backends.Object, error) 
 	return o, nil
 }
 
-func (r *Reader) head(ctx context.Context, key string) (*s3.HeadObjectOutput, error) {
+var (
+	errSeen   = backends.Refuse(backends.Transient, "HEAD says that it is absent, and GET finds it")
+	errNoSums = backends.Refuse(backends.Unsupported, "the store does not say what checksums it keeps")
+)
+
+// head asks GET for the reason of a 400 or 404, since an answer to HEAD has no
+// body to say it: a token that expired, a name that is too long, a bucket that is
+// missing, or something in front of the service that knows nothing of the key.
+func (r *Reader) head(ctx context.Context, key string, sums types.ChecksumMode) (*s3.HeadObjectOutput, error) {
 	if err := backends.CheckKey(key, maxKey); err != nil {
 		return nil, err
 	}
-	out, err := r.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &r.o.Bucket, Key: r.name(key)})
+	out, err := r.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &r.o.Bucket, Key: r.name(key), ChecksumMode: sums})
 	if err == nil && out.ContentLength == nil {
 		err = backends.Refuse(backends.Transient, "the answer does not say how long the object is")
 	}
-	if hasStatus(err, http.StatusBadRequest) {
-		err = r.reason(ctx, key, err)
+	if !hasStatus(err, http.StatusBadRequest, http.StatusNotFound) {
+		return out, err
 	}
-	return out, err
+	reason := r.glance(ctx, key)
+	switch {
+	case reason != nil:
+		return nil, reason
+	case hasStatus(err, http.StatusNotFound):
+		return nil, errSeen
+	case sums != "":
+		return nil, errNoSums
+	}
+	return nil, err
 }
 
-// reason asks in another way why an answer to HEAD is 400, since that has no
-// body to say so: a token that expired, or a name that is too long.
-func (r *Reader) reason(ctx context.Context, key string, err error) error {
-	out, e := r.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &r.o.Bucket, Key: r.name(key), Range: aws.String("bytes=0-0")})
-	if e != nil {
-		return e
+// glance is nil where GET finds an object, one without a byte as well.
+func (r *Reader) glance(ctx context.Context, key string) error {
+	out, err := r.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &r.o.Bucket, Key: r.name(key), Range: aws.String("bytes=0-0")})
+	if hasStatus(err, http.StatusRequestedRangeNotSatisfiable) {
+		return nil
 	}
-	out.Body.Close()
+	if err == nil {
+		out.Body.Close()
+	}
 	return err
 }
 

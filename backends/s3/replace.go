@@ -79,9 +79,9 @@ func (s *Store) putOn(ctx context.Context, key string, content []byte, version s
 	if version == "" {
 		on = func(in *s3.PutObjectInput) { in.IfNoneMatch = aws.String("*") }
 	}
-	out, err := s.putObjectWith(ctx, key, content, s.claim(content, hashOf(content)), on, once)
+	out, err := s.putObjectWith(ctx, key, content, s.proof.claim(content, hashOf(content)), on, once)
 	switch {
-	case version != "" && hasCode(err, "NoSuchKey", "NotFound"):
+	case version != "" && hasCode(err, "NoSuchKey"):
 		return "", fmt.Errorf("%w: %w", backends.Refuse(backends.Changed, "it is not there any more"), err)
 	case err != nil:
 		return "", err
@@ -91,34 +91,21 @@ func (s *Store) putOn(ctx context.Context, key string, content []byte, version s
 	return *out.ETag, nil
 }
 
-// conditions is whether the service keeps them, which is asked once. It holds a
-// token while somebody asks.
+// conditions is whether the service keeps them.
 type conditions struct {
-	asking chan struct{}
-	known  bool
-	kept   bool
+	question
+	kept bool
 }
 
-func newConditions() *conditions { return &conditions{asking: make(chan struct{}, 1)} }
-
 func (c *conditions) ask(ctx context.Context, s *Store) error {
-	select {
-	case c.asking <- struct{}{}:
-		defer func() { <-c.asking }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if !c.known {
-		kept, err := s.keepsConditions(ctx)
-		if err != nil {
-			return err
-		}
-		c.known, c.kept = true, kept
-	}
-	if !c.kept {
+	err := c.question.ask(ctx, func() (err error) {
+		c.kept, err = s.keepsConditions(ctx)
+		return err
+	})
+	if err == nil && !c.kept {
 		return errNoCondition
 	}
-	return nil
+	return err
 }
 
 // keepsConditions tries each condition with an object in scratch, once so that
@@ -126,7 +113,7 @@ func (c *conditions) ask(ctx context.Context, s *Store) error {
 func (s *Store) keepsConditions(ctx context.Context) (bool, error) {
 	key := probePrefix + strings.ToLower(rand.Text())
 	content := []byte("regferry asks here whether the store replaces on a condition\n")
-	defer s.remove(ctx, key)
+	defer func() { _ = s.remove(ctx, key) }()
 	etag, err := s.putOn(ctx, key, content, "")
 	if err == nil {
 		var kept bool

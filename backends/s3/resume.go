@@ -28,7 +28,7 @@ func (s *Store) resume(ctx context.Context, key string, c backends.Content) (*up
 			u.stale = s.staleUploads(ctx, key, u.Token)
 			return u, nil
 		}
-		s.abort(ctx, key, from.Token)
+		_ = s.abort(ctx, key, from.Token)
 	}
 	s.held.Release(from.Token)
 	if err == nil || errors.Is(err, errListsNoParts) {

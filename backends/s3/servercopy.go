@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"strings"
 
@@ -68,7 +69,7 @@ func (s *Store) CopyFrom(ctx context.Context, src backends.ReadStore, o backends
 }
 
 func (s *Store) copyFrom(ctx context.Context, r *Reader, o backends.Object, d digest.Digest) error {
-	head, err := s.headSum(ctx, r.o.Bucket, *r.name(o.Key))
+	head, err := r.headSum(ctx, o.Key) // by its own client, which knows its region
 	switch {
 	case err != nil:
 		return err
@@ -80,12 +81,15 @@ func (s *Store) copyFrom(ctx context.Context, r *Reader, o backends.Object, d di
 		_, err := s.copyTo(ctx, o.Key, from, d)
 		return err
 	}
+	if err := s.leavesNothing(ctx); err != nil {
+		return err
+	}
 	at := copyPrefix + string(d.Algorithm()) + "-" + d.Encoded()
 	etag, err := s.copyTo(ctx, at, from, d)
 	if err == nil {
 		_, err = s.copyTo(ctx, o.Key, copySource{s.o.Bucket, *s.name(at), etag}, d)
 	}
-	s.remove(ctx, at)
+	_ = s.remove(ctx, at)
 	return err
 }
 
@@ -122,16 +126,20 @@ func (s *Store) copyTo(ctx context.Context, key string, from copySource, d diges
 	}
 	got := decodedSum(out.CopyObjectResult.ChecksumSHA256)
 	if got == "" { // MinIO has one and does not say so here
-		if head, err := s.headSum(ctx, s.o.Bucket, *s.name(key)); err == nil {
+		head, err := s.headSum(ctx, key)
+		switch {
+		case err == nil:
 			got = sumOf(head)
+		case classOf(err) != backends.Unsupported:
+			return nil, err
 		}
 	}
 	switch {
 	case got == "":
-		s.remove(ctx, key)
+		_ = s.remove(ctx, key)
 		return nil, backends.Refuse(backends.Unsupported, "the service does not prove what it copies")
 	case got != d:
-		s.remove(ctx, key)
+		_ = s.remove(ctx, key)
 		return nil, backends.Refuse(backends.Corrupt, "what the service copied has the digest "+got.String())
 	}
 	return out.CopyObjectResult.ETag, nil
@@ -141,6 +149,7 @@ func (s *Store) copyTo(ctx context.Context, key string, from copySource, d diges
 func (s *Store) copyRefused(err error) {
 	switch class := classOf(err); {
 	case hasCode(err, "InvalidObjectState"): // archived, and no other need be
+	case errors.Is(err, errLeaves): // it was said, and what has its digest at the source is copied
 	case class == backends.Denied:
 		s.copiesNot.Store(true)
 		s.notice("the service does not copy by itself, the destination's credentials may not read the source: bytes pass through here")
@@ -150,11 +159,56 @@ func (s *Store) copyRefused(err error) {
 	}
 }
 
-func (s *Store) remove(ctx context.Context, key string) {
+// versions is whether the bucket keeps what is deleted. Where that may not be
+// asked, it does not.
+type versions struct {
+	question
+	kept bool
+}
+
+func (v *versions) ask(ctx context.Context, s *Store) error {
+	return v.question.ask(ctx, func() (err error) {
+		v.kept, err = s.versioned(ctx)
+		switch class := classOf(err); {
+		case class == backends.Transient, class == backends.Throttled, backends.Ended(err):
+			return err
+		}
+		return nil
+	})
+}
+
+var errLeaves = backends.Refuse(backends.Unsupported, "each copy would leave another in scratch")
+
+// leavesNothing is nil where an object in scratch can be removed again: else a
+// copy through there would take the room of two, for each blob.
+func (s *Store) leavesNothing(ctx context.Context) error {
+	if s.stays.Load() {
+		s.notice("the service does not copy by itself, since nothing may be deleted and a second copy of each object would stay: bytes pass through here")
+		return errLeaves
+	}
+	if err := s.versions.ask(ctx, s); err != nil {
+		return err
+	}
+	if s.versions.kept {
+		s.notice("the service does not copy by itself, since the bucket keeps versions and a second copy of each object would stay: bytes pass through here")
+		return errLeaves
+	}
+	return nil
+}
+
+// remove removes an object that should not stay. That it cannot is told, and no
+// failure of a run.
+func (s *Store) remove(ctx context.Context, key string) error {
 	ctx, cancel := backends.Detached(ctx)
 	defer cancel()
 	err := s.deleteObject(ctx, key)
-	if err != nil && classOf(err) != backends.NotFound {
+	switch class := classOf(err); {
+	case err == nil, class == backends.NotFound:
+	case class == backends.Denied && strings.HasPrefix(key, scratch):
+		s.stays.Store(true)
+		s.notice("s3:DeleteObject is denied, or a retention policy forbids it: what tested the store stays below " + scratch)
+	default:
 		s.notice("an object that should not stay could not be removed: " + backends.Printable(key) + ": " + answer{err}.Error())
 	}
+	return err
 }

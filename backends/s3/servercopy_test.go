@@ -7,7 +7,10 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -180,5 +183,66 @@ func TestCopiesFromItsOwnServiceOnly(t *testing.T) {
 	}
 	if c.dst.CopiesFrom(nil) {
 		t.Error("no store at all")
+	}
+}
+
+// TestCopyThatCannotBeLookedAt: that nobody answers says nothing of the copy, nor
+// of what the service can do.
+func TestCopyThatCannotBeLookedAt(t *testing.T) {
+	t.Setenv("AWS_MAX_ATTEMPTS", "2")
+	server := servers.MinIO(t) // which says a copy's SHA-256 to HEAD only
+	server.Bucket(t, "copy-from")
+	server.Bucket(t, "copy-to")
+	c, g := gatedCopying(t, server, nil)
+	b := randomBytes(2 << 20)
+	for key, o := range map[string]backends.Object{"d/plain": c.plain(t, "d/plain", b), "d/summed": c.put(t, "d/summed", b, digest.FromBytes(b))} {
+		g.Meet(meeting("HeadObject", "copy-to", says(503, "SlowDown")))
+		g.Counted()
+		err := c.dst.CopyFrom(t.Context(), c.src, o, digest.FromBytes(b))
+		if backends.ClassOf(err) != backends.Throttled {
+			t.Errorf("%s: %v", key, err)
+		}
+		g.Meet(nil)
+		if n := g.Counted()["CopyObject"]; n != 1 {
+			t.Errorf("%s: %d copies", key, n)
+		}
+		if _, err := c.dst.Stat(t.Context(), key); (err == nil) != (key == "d/summed") {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	if !c.dst.CopiesFrom(c.src) || len(c.notes.all) > 0 {
+		t.Errorf("copies %v, notices %q", c.dst.CopiesFrom(c.src), c.notes.all)
+	}
+	c.tidy(t, "d/summed")
+}
+
+// TestCopyBetweenRegions: the source's bucket is asked in its own region.
+func TestCopyBetweenRegions(t *testing.T) {
+	l := &lax{checks: "sum payload", objects: map[string][]byte{"/from/d": []byte("content")}}
+	var mu sync.Mutex
+	var asked []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			mu.Lock()
+			asked = append(asked, r.URL.Path+" "+strings.Split(r.Header.Get("Authorization"), "/")[2])
+			mu.Unlock()
+		}
+		l.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	(&servers.S3Server{AccessKey: "k", SecretKey: "s"}).Credentials(t)
+	src, err := s3.OpenReader(t.Context(), s3.Options{Bucket: "from", Endpoint: server.URL, PathStyle: true, Region: "eu-west-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	dst := open(t, s3.Options{Bucket: "to", Endpoint: server.URL, PathStyle: true, Region: "eu-central-1"}).(*s3.Store)
+	defer dst.Close()
+	if !dst.CopiesFrom(src) {
+		t.Fatal("it does not think that it can")
+	}
+	_ = dst.CopyFrom(t.Context(), src, backends.Object{Key: "d", Size: 7}, digest.FromString("content")) // there is nothing here that copies
+	if len(asked) != 1 || asked[0] != "/from/d eu-west-1" {
+		t.Errorf("asked for %q", asked)
 	}
 }

@@ -20,7 +20,10 @@ type Store struct {
 
 	held parts.Held // uploads that this process works on
 
-	conditions *conditions
+	conditions conditions
+	versions   versions
+	plain      plainParts
+	stays      atomic.Bool // what is in scratch: the rights here forbid to delete
 }
 
 var (
@@ -47,7 +50,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s := &Store{
 		Reader: r, buffers: parts.NewBuffers(r.o.PartSize, r.o.Memory),
-		notices: backends.Notices{Tell: o.Notice}, conditions: newConditions(),
+		notices: backends.Notices{Tell: o.Notice}, conditions: conditions{question: newQuestion()}, versions: versions{question: newQuestion()}, plain: plainParts{question: newQuestion()},
 	}
 	if err := s.probe(ctx); err != nil {
 		r.Close()

@@ -4,14 +4,11 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
-	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/opencontainers/go-digest"
-
-	"github.com/regferry/regferry/backends"
 )
 
 // StoredDigest returns the SHA-256 that the service keeps of a whole object,
@@ -22,7 +19,7 @@ func (s *Store) StoredDigest(ctx context.Context, key string) (digest.Digest, in
 	if !s.proof.sum {
 		return "", -1, nil // a store that compares nothing may keep anything
 	}
-	out, err := s.headSum(ctx, s.o.Bucket, *s.name(key))
+	out, err := s.headSum(ctx, key)
 	if err != nil {
 		return "", -1, s.failed("stat", key, err)
 	}
@@ -38,25 +35,15 @@ func (s *Store) StoredDigest(ctx context.Context, key string) (digest.Digest, in
 // and MinIO do, that it got these bytes. It does not prove that they have not
 // rotted since; who wants that reads them.
 func (r *Reader) StoredDigest(ctx context.Context, key string) (digest.Digest, int64, error) {
-	if err := backends.CheckKey(key, maxKey); err != nil {
-		return "", -1, fail("stat", key, err)
-	}
-	out, err := r.headSum(ctx, r.o.Bucket, *r.name(key))
+	out, err := r.headSum(ctx, key)
 	if err != nil {
 		return "", -1, r.failed("stat", key, err)
 	}
 	return sumOf(out), aws.ToInt64(out.ContentLength), nil
 }
 
-func (r *Reader) headSum(ctx context.Context, bucket, name string) (*s3.HeadObjectOutput, error) {
-	out, err := r.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: &name, ChecksumMode: types.ChecksumModeEnabled})
-	if err == nil && out.ContentLength == nil {
-		err = backends.Refuse(backends.Transient, "the answer does not say how long the object is")
-	}
-	if hasStatus(err, http.StatusBadRequest) {
-		err = backends.Refuse(backends.Unsupported, "the store does not say what checksums it keeps")
-	}
-	return out, err
+func (r *Reader) headSum(ctx context.Context, key string) (*s3.HeadObjectOutput, error) {
+	return r.head(ctx, key, types.ChecksumModeEnabled)
 }
 
 // sumOf is the digest of a whole object. That of one in parts is a checksum of

@@ -125,7 +125,7 @@ func (u *upload) complete(ctx context.Context) error {
 		return err
 	}
 	return u.s.swap(ctx, u.key, u.Token, func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), u.s.manifestMost)
+		ctx, cancel := backends.DetachedFor(ctx, u.s.manifestMost)
 		defer cancel()
 		put := u.putSLO
 		if u.s.dlo {

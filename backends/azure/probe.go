@@ -44,8 +44,9 @@ func ofBlob(b []byte) blob.TransferValidationType {
 	return blob.TransferValidationTypeMD5(sum[:])
 }
 
-// probe puts a blob, and then others with a wrong checksum each. A service that accepts both is refused: Azure compares each, so
-// whoever accepts them is something that nothing is known of.
+// probe puts a blob, and then others with a wrong checksum each. A service that
+// accepts both is refused: Azure compares each, so whoever accepts them is
+// something that nothing is known of.
 func (s *Store) probe(ctx context.Context) error {
 	content := []byte("regferry asks here whether the service refuses wrong checksums\n")
 	err := s.tryUpload(ctx, content, ofBlob(content))
